@@ -1,0 +1,63 @@
+"""Statistics of paired timings. Pure functions of raw samples."""
+
+from __future__ import annotations
+
+import math
+import random
+import statistics
+from collections.abc import Sequence
+from typing import Literal
+
+from kernelwright.core.outcome import Timing
+
+Verdict = Literal["FASTER", "SAME", "SLOWER", "UNSURE"]
+
+RESAMPLES = 2000
+
+
+def log_ratios(timing: Timing) -> tuple[float, ...]:
+    """ln(baseline / candidate) for each pair: positive where the candidate is faster."""
+    return tuple(math.log(b / c) for b, c in zip(timing.baseline_ns, timing.candidate_ns, strict=True))
+
+
+def speedup(timing: Timing) -> float:
+    """Baseline time over candidate time, by the median of the paired log-ratios."""
+    return math.exp(statistics.median(log_ratios(timing)))
+
+
+def interval(timing: Timing, confidence: float = 0.95, seed: int = 0) -> tuple[float, float]:
+    """Percentile bootstrap interval of the speed-up (Efron, 1979), from a seeded generator."""
+    ratios = log_ratios(timing)
+    draw = random.Random(seed)
+    medians = sorted(statistics.median(draw.choices(ratios, k=len(ratios))) for _ in range(RESAMPLES))
+    tail = (1 - confidence) / 2
+    low, high = medians[int(tail * RESAMPLES)], medians[math.ceil((1 - tail) * RESAMPLES) - 1]
+    return math.exp(low), math.exp(high)
+
+
+def verdict(timing: Timing, gain: float) -> Verdict:
+    """FASTER only where the whole interval lies above the gain that is worth keeping."""
+    low, high = interval(timing)
+    if low > gain:
+        return "FASTER"
+    if high < 1 / gain:
+        return "SLOWER"
+    if low > 1 / gain and high < gain:
+        return "SAME"
+    return "UNSURE"
+
+
+def median_ms(samples_ns: Sequence[float]) -> float:
+    return statistics.median(samples_ns) / 1e6
+
+
+def spread(samples_ns: Sequence[float]) -> tuple[float, float]:
+    """First and third quartile, in milliseconds."""
+    if len(samples_ns) < 2:
+        return samples_ns[0] / 1e6, samples_ns[0] / 1e6
+    low, _, high = statistics.quantiles(samples_ns, n=4, method="inclusive")
+    return low / 1e6, high / 1e6
+
+
+def geometric_mean(values: Sequence[float]) -> float:
+    return math.exp(statistics.fmean(math.log(value) for value in values))

@@ -1,0 +1,1 @@
+"""Helpers over FX graphs: queries, edits, flattening, printing. We add no IR of our own."""

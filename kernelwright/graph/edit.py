@@ -1,0 +1,93 @@
+"""Small edits of a canonical graph that keep `meta["val"]` true on every node."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import fx
+from torch._guards import detect_fake_mode
+
+Op = Any  # torch._ops.OpOverload or operator.getitem
+
+
+def value(node: fx.Node) -> torch.Tensor:
+    """What is known of a node's tensor: a FakeTensor with shape, stride and dtype. Raises TypeError for a tuple."""
+    val = node.meta["val"]
+    if not isinstance(val, torch.Tensor):
+        raise TypeError(f"{node.name} has no single tensor value but {type(val).__name__}")
+    return val
+
+
+def shape(node: fx.Node) -> tuple[int, ...]:
+    return tuple(value(node).shape)
+
+
+def dtype(node: fx.Node) -> torch.dtype:
+    return value(node).dtype
+
+
+def is_tensor(node: object) -> bool:
+    """Whether this is a node with one tensor value."""
+    return isinstance(node, fx.Node) and isinstance(node.meta.get("val"), torch.Tensor)
+
+
+def is_call(node: object, *targets: Op) -> bool:
+    """Whether this is a call of one of the targets; an overload packet stands for all its overloads."""
+    if not isinstance(node, fx.Node) or node.op != "call_function":
+        return False
+    return node.target in targets or getattr(node.target, "overloadpacket", None) in targets
+
+
+def fake_mode(graph: fx.Graph) -> Any:
+    return detect_fake_mode([node.meta["val"] for node in graph.nodes if isinstance(node.meta.get("val"), torch.Tensor)])
+
+
+def call(before: fx.Node, target: Op, *args: Any, name: str | None = None, **kwargs: Any) -> fx.Node:
+    """Insert a call before a node, with its value inferred. A node that the op refuses raises what the op raises."""
+    graph = before.graph
+    vals = fx.node.map_arg((args, kwargs), lambda node: node.meta["val"])
+    with fake_mode(graph), torch.no_grad():
+        val = target(*vals[0], **vals[1])
+    with graph.inserting_before(before):
+        node = graph.create_node("call_function", target, tuple(args), kwargs, name=name)
+    node.meta["val"] = val
+    return node
+
+
+def replace(old: fx.Node, new: fx.Node) -> None:
+    """Every user of `old` reads `new` instead; `old` goes. Shape and dtype must agree."""
+    if (shape(old), dtype(old)) != (shape(new), dtype(new)):
+        raise ValueError(
+            f"{new.name} {shape(new)} {dtype(new)} cannot stand for {old.name} {shape(old)} {dtype(old)}"
+        )
+    old.replace_all_uses_with(new)
+    old.graph.erase_node(old)
+
+
+def is_write(node: fx.Node) -> bool:
+    """Whether this node writes a buffer, so that it stays though nobody reads it."""
+    return is_call(node, torch.ops.aten.copy_.default)
+
+
+def clean(module: fx.GraphModule) -> fx.GraphModule:
+    """Drop what nobody reads, check the graph, recompile. Placeholders and buffer writes stay."""
+    for node in reversed(list(module.graph.nodes)):
+        if node.op in ("call_function", "get_attr") and not node.users and not is_write(node):
+            module.graph.erase_node(node)
+    module.graph.lint()
+    module.recompile()
+    return module
+
+
+def clone(module: fx.GraphModule) -> fx.GraphModule:
+    """A copy whose graph can be edited; names and meta (shared FakeTensors) are kept."""
+    graph = fx.Graph()
+    copies: dict[fx.Node, fx.Node] = {}
+    for node in module.graph.nodes:
+        copies[node] = graph.create_node(
+            node.op, node.target, fx.node.map_arg(node.args, lambda n: copies[n]),
+            fx.node.map_arg(node.kwargs, lambda n: copies[n]), name=node.name,
+        )  # fmt: skip
+        copies[node].meta = dict(node.meta)
+    return fx.GraphModule(module, graph)
