@@ -19,6 +19,8 @@ import torch
 from torch import fx, nn
 from torch.export import ExportedProgram
 from torch.export.graph_signature import InputKind, OutputKind
+from torch.fx.node import map_arg
+from torch.utils._pytree import tree_unflatten
 
 from kernelwright.capture.source import Input
 from kernelwright.core.errors import CaptureError, blame
@@ -52,8 +54,10 @@ def program(model: nn.Module, inputs: Sequence[Input]) -> fx.GraphModule:
             continue  # holds by construction: every shape and dtype is static
         elif node.op == "call_function":
             _refuse_foreign(node)
-            new = graph.create_node("call_function", node.target, *_mapped(node, nodes), name=_name(names.get(node, node.name)))
-            nodes[node] = _with_meta(new, node)
+            name = _name(str(names.get(node, node.name)))
+            nodes[node] = _with_meta(
+                graph.create_node("call_function", node.target, *_mapped(node, nodes), name=name), node
+            )
         elif node.op == "get_attr":
             raise CaptureError(f"{node.target}: control flow over tensors cannot be captured")
         else:
@@ -116,9 +120,10 @@ def _leave(graph: fx.Graph, node: fx.Node, exported: ExportedProgram, nodes: dic
             _write(graph, writes.pop(old.name), nodes[old])
         else:
             flat.append(nodes[old] if isinstance(old, fx.Node) else old)
-    returned = torch.utils._pytree.tree_unflatten(flat, exported.call_spec.out_spec)
+    returned = tree_unflatten(flat, exported.call_spec.out_spec)
     if not isinstance(returned, (fx.Node, tuple, list)) or any(not isinstance(item, fx.Node) for item in flat):
-        raise CaptureError(f"{type(model).__name__} returns {type(returned).__name__}; wanted a tensor or a tuple of tensors")
+        kind = type(returned).__name__
+        raise CaptureError(f"{type(model).__name__} returns {kind}; wanted a tensor or a tuple of tensors")
     graph.output(returned)
 
 
@@ -131,7 +136,8 @@ def _write(graph: fx.Graph, target: str, value: fx.Node) -> None:
 def _refuse_other_effects(exported: ExportedProgram) -> None:
     for spec in exported.graph_signature.output_specs:
         if spec.kind not in (OutputKind.USER_OUTPUT, OutputKind.BUFFER_MUTATION):
-            raise CaptureError(f"the module writes to {spec.target!r} ({spec.kind.name.lower()}); only buffers may change")
+            kind = spec.kind.name.lower()
+            raise CaptureError(f"the module writes to {spec.target!r} ({kind}); only buffers may change")
 
 
 def _refuse_foreign(node: fx.Node) -> None:
@@ -140,7 +146,7 @@ def _refuse_foreign(node: fx.Node) -> None:
 
 
 def _mapped(node: fx.Node, nodes: dict[fx.Node, Any]) -> tuple[Any, Any]:
-    return (fx.node.map_arg(node.args, lambda n: nodes[n]), fx.node.map_arg(node.kwargs, lambda n: nodes[n]))
+    return (map_arg(node.args, lambda n: nodes[n]), map_arg(node.kwargs, lambda n: nodes[n]))
 
 
 def _with_meta(new: fx.Node, old: fx.Node) -> fx.Node:

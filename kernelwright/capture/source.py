@@ -29,7 +29,7 @@ class Reference:
 
     source: str
     model: type[nn.Module]
-    get_inputs: Callable[[], Sequence[Input]]
+    get_inputs: Callable[[], object]
     get_init_inputs: Callable[[], Sequence[Any]]
 
 
@@ -98,5 +98,5 @@ def check_inputs(drawn: object) -> tuple[Input, ...]:
 def spec_of(value: Input) -> InputSpec:
     if not isinstance(value, torch.Tensor):
         return ScalarSpec(value)
-    return TensorSpec(tuple(value.shape), tuple(value.stride()), str(value.dtype).removeprefix("torch."), value.device.type)
-
+    dtype = str(value.dtype).removeprefix("torch.")
+    return TensorSpec(tuple(value.shape), tuple(value.stride()), dtype, value.device.type)

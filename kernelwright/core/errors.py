@@ -35,7 +35,7 @@ class StoreError(KernelwrightError):
 class blame:
     """Foreign code runs inside; whatever it raises becomes one of our errors, once, here.
 
-        with blame(UsageError, "get_inputs() fails"): ...
+    with blame(UsageError, "get_inputs() fails"): ...
     """
 
     def __init__(self, error: type[KernelwrightError], what: str) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import fx
 from torch._guards import detect_fake_mode
+from torch.fx.node import map_arg
 
 Op = Any  # torch._ops.OpOverload or operator.getitem
 
@@ -40,13 +41,13 @@ def is_call(node: object, *targets: Op) -> bool:
 
 
 def fake_mode(graph: fx.Graph) -> Any:
-    return detect_fake_mode([node.meta["val"] for node in graph.nodes if isinstance(node.meta.get("val"), torch.Tensor)])
+    return detect_fake_mode([node.meta["val"] for node in graph.nodes if is_tensor(node)])
 
 
 def call(before: fx.Node, target: Op, *args: Any, name: str | None = None, **kwargs: Any) -> fx.Node:
     """Insert a call before a node, with its value inferred. A node that the op refuses raises what the op raises."""
     graph = before.graph
-    vals = fx.node.map_arg((args, kwargs), lambda node: node.meta["val"])
+    vals = map_arg((args, kwargs), lambda node: node.meta["val"])
     with fake_mode(graph), torch.no_grad():
         val = target(*vals[0], **vals[1])
     with graph.inserting_before(before):
@@ -58,9 +59,7 @@ def call(before: fx.Node, target: Op, *args: Any, name: str | None = None, **kwa
 def replace(old: fx.Node, new: fx.Node) -> None:
     """Every user of `old` reads `new` instead; `old` goes. Shape and dtype must agree."""
     if (shape(old), dtype(old)) != (shape(new), dtype(new)):
-        raise ValueError(
-            f"{new.name} {shape(new)} {dtype(new)} cannot stand for {old.name} {shape(old)} {dtype(old)}"
-        )
+        raise ValueError(f"{new.name} {shape(new)} {dtype(new)} cannot stand for {old.name} {shape(old)} {dtype(old)}")
     old.replace_all_uses_with(new)
     old.graph.erase_node(old)
 
@@ -86,8 +85,8 @@ def clone(module: fx.GraphModule) -> fx.GraphModule:
     copies: dict[fx.Node, fx.Node] = {}
     for node in module.graph.nodes:
         copies[node] = graph.create_node(
-            node.op, node.target, fx.node.map_arg(node.args, lambda n: copies[n]),
-            fx.node.map_arg(node.kwargs, lambda n: copies[n]), name=node.name,
+            node.op, node.target, map_arg(node.args, lambda n: copies[n]),
+            map_arg(node.kwargs, lambda n: copies[n]), name=node.name,
         )  # fmt: skip
         copies[node].meta = dict(node.meta)
     return fx.GraphModule(module, graph)

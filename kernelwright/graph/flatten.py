@@ -16,13 +16,25 @@ import torch
 from torch import fx
 from torch._decomp import core_aten_decompositions, get_decompositions
 from torch.fx.experimental.proxy_tensor import make_fx
+from torch.fx.node import map_arg
 
 from kernelwright.graph.edit import clean, fake_mode
 
 aten = torch.ops.aten
 
 # Kept whole: every language of ours has them as one expression, and their decompositions are longer.
-KEPT = (aten.sigmoid, aten.tanh, aten.erf, aten.exp, aten.log, aten.log1p, aten.expm1, aten.rsqrt, aten.relu, aten.clamp)
+KEPT = (
+    aten.sigmoid,
+    aten.tanh,
+    aten.erf,
+    aten.exp,
+    aten.log,
+    aten.log1p,
+    aten.expm1,
+    aten.rsqrt,
+    aten.relu,
+    aten.clamp,
+)
 
 # Not in PyTorch's core table, but plain pointwise arithmetic inside.
 ADDED = (
@@ -124,7 +136,7 @@ def flatten(nodes: Sequence[fx.Node], outputs: Sequence[fx.Node]) -> fx.GraphMod
     def run(*values: torch.Tensor) -> tuple[Any, ...]:
         known: dict[fx.Node, Any] = dict(zip(inputs, values, strict=True))
         for node in nodes:
-            args, kwargs = fx.node.map_arg((node.args, node.kwargs), lambda n: known[n])
+            args, kwargs = map_arg((node.args, node.kwargs), lambda n: known[n])
             known[node] = node.target(*args, **kwargs)  # type: ignore[operator]
         return tuple(known[node] for node in outputs)
 
