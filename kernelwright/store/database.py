@@ -6,6 +6,7 @@ import contextlib
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 from kernelwright.core.errors import StoreError
 
@@ -66,7 +67,8 @@ def make_folder(folder: Path) -> None:
 
 
 def prepare(connection: sqlite3.Connection, path: Path) -> None:
-    check_version(connection, path)
+    with transaction(connection, "DEFERRED"):  # one look, though another process may be making the tables
+        check_version(connection, path)
     connection.execute("PRAGMA auto_vacuum = FULL")  # what `prune` frees goes back to the disk
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA foreign_keys = ON")
@@ -104,9 +106,9 @@ def is_empty(connection: sqlite3.Connection) -> bool:
 
 
 @contextlib.contextmanager
-def transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """All of the block's writes, or none. Waits for another writer before the first statement."""
-    connection.execute("BEGIN IMMEDIATE")
+def transaction(connection: sqlite3.Connection, mode: Literal["IMMEDIATE", "DEFERRED"] = "IMMEDIATE") -> Iterator[None]:
+    """All of the block's writes, or none. IMMEDIATE waits for other writers first; DEFERRED only reads."""
+    connection.execute(f"BEGIN {mode}")
     with connection:
         yield
 
