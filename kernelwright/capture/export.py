@@ -120,6 +120,7 @@ def _leave(graph: fx.Graph, node: fx.Node, exported: ExportedProgram, nodes: dic
             _write(graph, writes.pop(old.name), nodes[old])
         else:
             flat.append(nodes[old] if isinstance(old, fx.Node) else old)
+    assert exported.call_spec.out_spec is not None, "torch.export always says what a module returns"
     returned = tree_unflatten(flat, exported.call_spec.out_spec)
     if not isinstance(returned, (fx.Node, tuple, list)) or any(not isinstance(item, fx.Node) for item in flat):
         kind = type(returned).__name__

@@ -38,8 +38,8 @@ KEPT = (
 
 # Not in PyTorch's core table, but plain pointwise arithmetic inside.
 ADDED = (
-    aten._softmax, aten._log_softmax, aten.gelu, aten.leaky_relu, aten.elu, aten.hardtanh, aten.glu, aten.addcmul, aten.addcdiv, aten.lerp,
-    aten.clamp_min, aten.clamp_max,
+    aten._softmax, aten._log_softmax, aten.gelu, aten.leaky_relu, aten.elu, aten.hardtanh, aten.glu,
+    aten.addcmul, aten.addcdiv, aten.lerp, aten.clamp_min, aten.clamp_max,
 )  # fmt: skip
 
 
