@@ -22,7 +22,6 @@ class Settings:
 
     store: Path  # the file that remembers trials and choices
     cache: Path  # built kernels and other files that can be made again
-    output: Path = Path("kernelwright-out")  # where `optimize` writes, in a folder for each module
     device: str = "cpu"
     budget: float = 60.0  # seconds that one search may take
     threads: int = 0  # 0: as many as this process may use
@@ -114,7 +113,6 @@ def a_count(value: object) -> int:
 READERS: dict[str, Callable[[object], object]] = {
     "store": a_path,
     "cache": a_path,
-    "output": a_path,
     "device": a_word,
     "budget": some_seconds,
     "threads": a_count,

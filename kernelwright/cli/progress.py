@@ -1,0 +1,52 @@
+"""How far a command is: a bar on a terminal, nothing in a pipe."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from kernelwright.cli.wiring import Captured, Event, Tell
+from kernelwright.core.outcome import Baselines, Trial
+
+REFRESHES_A_SECOND = 1  # the bar shares its processor with what is being timed
+
+
+@contextmanager
+def progress(budget: float | None = None) -> Iterator[Tell]:
+    """A bar on stderr that fills as the budget is spent, for as long as the block runs."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda event: None
+        return
+    columns = (BarColumn(24), TimeElapsedColumn(), TextColumn("{task.description}"))
+    bar = Progress(
+        *columns,
+        console=console,
+        transient=True,
+        refresh_per_second=REFRESHES_A_SECOND,
+        redirect_stdout=sys.stdout.isatty(),
+    )
+    with bar:
+        row = bar.add_task("capturing", total=budget)
+
+        def advance(event: Event) -> None:
+            bar.update(row, description=under_way(event), completed=bar.tasks[0].elapsed or 0.0)
+
+        yield advance
+
+
+def under_way(event: Event) -> str:
+    """What is being done after this event."""
+    match event:
+        case Captured():
+            return "measuring PyTorch"
+        case Baselines():
+            return "searching"
+        case Trial(round=number):
+            return f"searching, round {number + 1}"
+        case _:
+            return "writing"

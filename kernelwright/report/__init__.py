@@ -1,0 +1,1 @@
+"""Shows: values in, text and JSON out. Nothing here measures, decides or prints."""

@@ -1,0 +1,139 @@
+"""What happened, as JSON values for programs."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from kernelwright.core.candidate import Candidate
+from kernelwright.core.codec import digest, encode
+from kernelwright.core.outcome import Accepted, Accuracy, Baselines, Choice, Keep, Outcome, Rejected, Screened, Trial
+from kernelwright.core.stats import interval, median_ms, speedup, verdict
+from kernelwright.core.task import Task
+from kernelwright.report.rows import nearest_to_limit, slower_reason
+from kernelwright.store import Record
+
+Facts = dict[str, Any]
+
+
+def text(value: object) -> str:
+    """JSON as the standard has it: an infinity or NaN, which JSON lacks, becomes a string."""
+    return json.dumps(finite(value), indent=2, allow_nan=False)
+
+
+def finite(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, dict):
+        return {key: finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [finite(item) for item in value]
+    return value
+
+
+def optimized(task: Task, baselines: Baselines, trials: Sequence[Trial], choice: Choice, source: str | None) -> Facts:
+    """The whole of one `optimize`. `source` is the kernel's file, where one was kept."""
+    return {
+        **decided(choice),
+        "baseline": medians(baselines),
+        "kernel_ms": kernel_ms(choice),
+        "accuracy": accuracy_of(choice),
+        "source": source,
+        "trials": [tried(trial, task.contract.gain) for trial in trials],
+        "degenerate": bool(baselines.degenerate),
+        "degenerate_reason": baselines.degenerate,
+        "task": digest(task),
+        "target": plain(task.target),
+    }
+
+
+def decided(choice: Choice) -> Facts:
+    if isinstance(choice, Keep):
+        return {"choice": "keep", "speedup": choice.gain, "interval": list(choice.interval), "reason": ""}
+    return {"choice": "fallback", "speedup": 1.0, "interval": [1.0, 1.0], "reason": choice.reason}
+
+
+def medians(baselines: Baselines) -> Facts:
+    """Median milliseconds a call; null with a reason for a baseline that could not be had."""
+    times: Facts = {"eager_ms": None, "compile_ms": None}
+    times |= {f"{measured.name}_ms": median_ms(measured.samples_ns) for measured in baselines.measured}
+    return times | {"missing": dict(baselines.missing)}
+
+
+def kernel_ms(choice: Choice) -> float | None:
+    if isinstance(choice, Keep) and isinstance(choice.trial.outcome, Accepted):
+        return median_ms(choice.trial.outcome.timing.candidate_ns)
+    return None
+
+
+def accuracy_of(choice: Choice) -> Facts | None:
+    if isinstance(choice, Keep) and isinstance(choice.trial.outcome, Accepted):
+        return accuracy(choice.trial.outcome.accuracy)
+    return None
+
+
+def accuracy(found: Accuracy) -> Facts:
+    families = [plain(family) for family in found.families]
+    worst = plain(nearest_to_limit(found)) if found.families else None
+    return {"oracle": found.oracle, "deterministic": found.deterministic, "worst": worst, "families": families}
+
+
+def plain(value: object) -> Facts:
+    """A noun's fields, without its name."""
+    return {key: item for key, item in encode(value).items() if key != "is"}
+
+
+def tried(trial: Trial, gain: float) -> Facts:
+    return {"round": trial.round, "engine": trial.engine, **proposed(trial.candidate), **fate(trial.outcome, gain)}
+
+
+def proposed(candidate: Candidate) -> Facts:
+    return {"candidate": digest(candidate), "origin": encode(candidate.origin)}
+
+
+def fate(outcome: Outcome, gain: float) -> Facts:
+    match outcome:
+        case Rejected(stage, reason, detail):
+            return {"outcome": "rejected", "stage": stage, "reason": reason, "detail": detail}
+        case Screened(time_ns):
+            return {"outcome": "screened", "ms": time_ns / 1e6}
+        case Accepted():
+            return {"outcome": "right", **timed(outcome, gain)}
+
+
+def timed(outcome: Accepted, gain: float) -> Facts:
+    timing = outcome.timing
+    return {
+        "ms": median_ms(timing.candidate_ns),
+        "baseline": timing.baseline,
+        "baseline_ms": median_ms(timing.baseline_ns),
+        "speedup": speedup(timing),
+        "interval": list(interval(timing)),
+        "verdict": verdict(timing, gain),
+    }
+
+
+def recorded(record: Record) -> Facts:
+    """One task as the store knows it."""
+    return {
+        "task": record.digest,
+        "trials": record.trials,
+        **(decided(record.choice) if record.choice else {"choice": None}),
+        "kernel": digest(record.choice.trial.candidate) if isinstance(record.choice, Keep) else None,
+        "baseline": medians(record.baselines) if record.baselines else None,
+        "inputs": [plain(spec) for spec in record.task.inputs],
+        "target": plain(record.task.target),
+        "updated": record.updated,
+    }
+
+
+def judged(outcome: Rejected | Accepted, gain: float) -> Facts:
+    """What the judge says of one file. Accepted means right and surely faster."""
+    if isinstance(outcome, Rejected):
+        return {"accepted": False, "speedup": None, "interval": None, "accuracy": None} | plain(outcome)
+    facts = {"stage": None, "reason": "", **timed(outcome, gain), "accuracy": accuracy(outcome.accuracy)}
+    if facts["verdict"] == "FASTER":
+        return {"accepted": True, **facts}
+    return {"accepted": False, **facts, "stage": "time", "reason": slower_reason(outcome.timing, gain)}

@@ -1,0 +1,173 @@
+"""What happened, as lines for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+
+from kernelwright.choose import describe
+from kernelwright.core.candidate import Candidate, Handmade, Searched, Stored, Written
+from kernelwright.core.codec import digest
+from kernelwright.core.outcome import (
+    Accepted,
+    Accuracy,
+    Baselines,
+    Choice,
+    FamilyError,
+    Keep,
+    Outcome,
+    Rejected,
+    Screened,
+    Timing,
+    Trial,
+)
+from kernelwright.core.spec import InputSpec, ScalarSpec, Target
+from kernelwright.core.stats import median_ms, spread, verdict
+from kernelwright.core.task import Task
+
+SHOWN = 12  # digits of a digest: enough to be unique in any store that fits on a disk
+LABEL = 10  # columns of the word that a line starts with
+
+
+def line(label: str, text: str) -> str:
+    return f"{label:<{LABEL}} {text}"
+
+
+def short(key: str) -> str:
+    return key[:SHOWN]
+
+
+def milliseconds(value: float) -> str:
+    """Three significant digits, never in powers of ten: 0.0123 ms, 4.56 ms, 789 ms, 12345 ms."""
+    return f"{value:.0f} ms" if abs(value) >= 100 else f"{value:#.3g} ms"
+
+
+def task_lines(name: str, task: Task) -> Iterator[str]:
+    """What was captured, and the machine that it is for."""
+    yield line("captured", f"{name}({', '.join(map(input_text, task.inputs))})")
+    yield line("task", f"{short(digest(task))} on {target_text(task.target)}")
+
+
+def input_text(spec: InputSpec) -> str:
+    if isinstance(spec, ScalarSpec):
+        return repr(spec.value)
+    return f"{spec.dtype}[{', '.join(map(str, spec.shape))}]"
+
+
+def target_text(target: Target) -> str:
+    return ", ".join((f"{target.name} ({target.arch}, {cores_text(target.cores)})", *target.toolchain))
+
+
+def cores_text(count: int) -> str:
+    return "1 core" if count == 1 else f"{count} cores"
+
+
+def baseline_lines(baselines: Baselines) -> Iterator[str]:
+    """How fast PyTorch is: the median, and the quartiles around it."""
+    for measured in baselines.measured:
+        low, high = spread(measured.samples_ns)
+        middle = milliseconds(median_ms(measured.samples_ns))
+        samples = f"{len(measured.samples_ns)} samples"
+        yield line("baseline", f"{measured.name:<8}{middle}  quartiles {low:.3g} to {high:.3g}, {samples}")
+    for name, reason in baselines.missing:
+        yield line("baseline", f"{name:<8}missing: {reason}")
+    if baselines.degenerate:
+        yield line("degenerate", f"{baselines.degenerate}; a speed-up of this task tells little")
+
+
+def trial_line(trial: Trial, gain: float) -> str:
+    """One candidate: its fate, and where it came from."""
+    engine = f"{trial.engine:<8}" if trial.engine else ""
+    key = short(digest(trial.candidate))
+    return line("candidate", f"{key}  {engine}{fate(trial.outcome, gain)}  ({origin_text(trial.candidate)})")
+
+
+def fate(outcome: Outcome, gain: float) -> str:
+    """What became of a candidate, and why."""
+    match outcome:
+        case Rejected(stage, reason):
+            return f"rejected at {stage}: {reason}"
+        case Screened(time_ns):
+            return f"screened, {milliseconds(time_ns / 1e6)}"
+        case Accepted(_, timing):
+            return f"right, {milliseconds(median_ms(timing.candidate_ns))}, {describe(timing, gain)}"
+
+
+def origin_text(candidate: Candidate) -> str:
+    match candidate.origin:
+        case Searched(plan):
+            return ", ".join(step.name for step in plan.steps) or "as PyTorch has it"
+        case Written(model, tokens=tokens):
+            return f"written by {model}, {tokens} tokens"
+        case Handmade(author):
+            return f"by {author}"
+        case Stored(key):
+            return f"stored as {short(key)}"
+
+
+def choice_lines(choice: Choice) -> Iterator[str]:
+    """The decision, with the figures that it rests on."""
+    if not isinstance(choice, Keep):
+        yield line("fall back", f"PyTorch is kept ({choice.baseline}): {choice.reason}")
+        return
+    low, high = choice.interval
+    yield line("keep", f"{choice.gain:.2f}x, 95% interval {low:.2f} to {high:.2f}{from_to(choice.trial.outcome)}")
+    if isinstance(choice.trial.outcome, Accepted):
+        yield line("accuracy", accuracy_text(choice.trial.outcome.accuracy))
+
+
+def from_to(outcome: Outcome) -> str:
+    if not isinstance(outcome, Accepted):
+        return ""
+    timing = outcome.timing
+    before, after = milliseconds(median_ms(timing.baseline_ns)), milliseconds(median_ms(timing.candidate_ns))
+    return f": {timing.baseline} {before}, kernel {after}"
+
+
+def accuracy_text(accuracy: Accuracy) -> str:
+    """The family that comes nearest to its limit."""
+    same = "" if accuracy.deterministic else "; differs a little from run to run"
+    if not accuracy.families:
+        return f"against {accuracy.oracle}{same}"
+    worst = nearest_to_limit(accuracy)
+    return (
+        f"{worst.error:.1e} from {accuracy.oracle} in the worst row, {worst.allowed:.1e} allowed, "
+        f"PyTorch itself {worst.baseline_error:.1e} (inputs: {worst.family}){same}"
+    )
+
+
+def nearest_to_limit(accuracy: Accuracy) -> FamilyError:
+    return max(accuracy.families, key=lambda family: family.error / family.allowed if family.allowed else family.error)
+
+
+def judgement_lines(outcome: Rejected | Accepted, gain: float) -> Iterator[str]:
+    """What the judge says of one file."""
+    if isinstance(outcome, Rejected):
+        yield line("rejected", f"at {outcome.stage}: {outcome.reason}")
+        yield from (" " * (LABEL + 1) + each for each in outcome.detail.splitlines())
+        return
+    label = "accepted" if verdict(outcome.timing, gain) == "FASTER" else "rejected"
+    yield line(label, fate(outcome, gain))
+    yield line("accuracy", accuracy_text(outcome.accuracy))
+
+
+def slower_reason(timing: Timing, gain: float) -> str:
+    """Why a right kernel is not accepted: its figures, beside those it would have needed."""
+    return f"right, but not surely {gain:.2f}x as fast: {describe(timing, gain)}"
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Columns as wide as their widest cell."""
+    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
+    for row in (head, *rows):
+        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+
+
+def choice_cell(choice: Choice | None) -> str:
+    if choice is None:
+        return "undecided"
+    return f"keep {choice.gain:.2f}x" if isinstance(choice, Keep) else "fall back"
+
+
+def day_and_time(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds).isoformat(" ", "minutes")
