@@ -1,0 +1,1 @@
+"""Skeletons: few families of kernels, each able to write itself in several languages."""
