@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,9 +13,14 @@ from kernelwright.cli.doctor import examine_machine
 from kernelwright.cli.options import a_path, as_json, configured, in_store, on_device, seconds
 from kernelwright.cli.progress import progress
 from kernelwright.cli.shelf import export, store
-from kernelwright.core.outcome import Baselines, Keep, Trial
-from kernelwright.core.task import Contract
+from kernelwright.core.outcome import Choice, Keep
+from kernelwright.flow import Event
 from kernelwright.report import facts, rows
+
+if TYPE_CHECKING:
+    from kernelwright.capture.subject import Subject
+
+OUTPUT = Path("kernelwright-out")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -28,7 +34,7 @@ def kernelwright() -> None:
 
 
 @kernelwright.command()
-@click.argument("subject", metavar="FILE.py|PACKAGE.MODULE:MODEL")
+@click.argument("named", metavar="FILE.py|PACKAGE.MODULE:MODEL")
 @click.option("--inputs", metavar="PACKAGE.MODULE:FUNCTION", help="Makes the example inputs of a named model.")
 @on_device
 @click.option("--budget", type=seconds, metavar="SECONDS", help="How long the search may take.  [default: 60]")
@@ -39,7 +45,7 @@ def kernelwright() -> None:
 @click.option("--fresh", is_flag=True, help="Search again, whatever the store remembers.")
 @as_json
 def optimize(
-    subject: str,
+    named: str,
     inputs: str | None,
     device: str | None,
     budget: float | None,
@@ -54,17 +60,29 @@ def optimize(
     its inputs come from --inputs, or from get_inputs() in the same module.
     """
     settings = configured(device=device, budget=budget, store=store)
+    subject = wiring.find_subject(named, inputs, settings)
+    folder = output or OUTPUT / subject.name
+    wiring.check_writable(folder)
     with progress(settings.budget) as advance:
-        tell = teller(advance, as_json)
-        done = wiring.optimize(subject, inputs, Contract(), settings, output, fresh, tell)
-    kernel = done.folder / "kernel.py" if isinstance(done.choice, Keep) else None
-    report = facts.optimized(done.task, done.baselines, done.trials, done.choice, str(kernel) if kernel else None)
-    wiring.write(done.folder, {"report.json": facts.text(report)})
-    if isinstance(done.choice, Keep):
-        wiring.write(done.folder, {"kernel.py": done.choice.trial.candidate.source})
-        click.echo(rows.line("written", str(kernel)), err=as_json)
+        solution = wiring.solve(subject, settings, teller(subject, advance, as_json), fresh)
+    kernel = folder / "kernel.py"
+    kept = isinstance(solution.choice, Keep)
+    report = facts.optimized(solution.events, solution.choice, str(kernel) if kept else None, solution.recalled)
+    wiring.write(folder, {"report.json": facts.text(report)})
+    if isinstance(solution.choice, Keep):
+        wiring.write(folder, {"kernel.py": solution.choice.trial.candidate.source})
+    for line in written_lines(kernel, solution.choice):
+        click.echo(line, err=as_json)
     if as_json:
         click.echo(facts.text(report))
+
+
+def written_lines(kernel: Path, choice: Choice) -> list[str]:
+    if isinstance(choice, Keep):
+        return [rows.line("written", str(kernel))]
+    if kernel.exists():
+        return [rows.line("note", f"{kernel} is from an earlier run")]
+    return []
 
 
 @kernelwright.command()
@@ -78,12 +96,13 @@ def judge(context: click.Context, reference: Path, candidate: Path, device: str 
 
     Exits with 0 where the candidate is right and surely faster than PyTorch, and with 1 where it is not.
     """
-    contract = Contract()
+    settings = configured(device=device)
+    subject = wiring.find_subject(str(reference), None, settings)
     with progress() as advance:
-        tell = teller(advance, as_json)
-        _, outcome = wiring.judge(reference, candidate, contract, configured(device=device), tell)
-    judged = facts.judged(outcome, contract.gain)
-    for line in rows.judgement_lines(outcome, contract.gain):
+        outcome = wiring.judge(subject, candidate, settings, teller(subject, advance, as_json))
+    gain = subject.task.contract.gain
+    judged = facts.judged(outcome, gain)
+    for line in rows.judgement_lines(outcome, gain):
         click.echo(line, err=as_json)
     if as_json:
         click.echo(facts.text(judged))
@@ -105,28 +124,16 @@ def doctor(store: Path | None, as_json: bool) -> None:
             click.echo(f"{'':<21} -> {check.remedy}")
 
 
-def teller(advance: wiring.Tell, as_json: bool) -> wiring.Tell:
+def teller(subject: Subject, advance: wiring.Tell, as_json: bool) -> wiring.Tell:
     """Moves the progress bar on and prints each event's lines as it comes."""
     say = partial(click.echo, err=as_json)
 
-    def tell(event: wiring.Event) -> None:
+    def tell(event: Event) -> None:
         advance(event)
-        for line in event_lines(event):
+        for line in rows.event_lines(subject.name, subject.task.contract.gain, event):
             say(line)
 
     return tell
-
-
-def event_lines(event: wiring.Event) -> list[str]:
-    match event:
-        case wiring.Captured(name, task):
-            return list(rows.task_lines(name, task))
-        case Baselines():
-            return list(rows.baseline_lines(event))
-        case Trial():
-            return [rows.trial_line(event, Contract().gain)]
-        case _:
-            return list(rows.choice_lines(event))
 
 
 kernelwright.add_command(store)

@@ -9,8 +9,10 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from kernelwright.cli.wiring import Captured, Event, Tell
+from kernelwright.cli.wiring import Tell
 from kernelwright.core.outcome import Baselines, Trial
+from kernelwright.core.task import Task
+from kernelwright.flow import Event
 
 REFRESHES_A_SECOND = 1  # the bar shares its processor with what is being timed
 
@@ -31,7 +33,7 @@ def progress(budget: float | None = None) -> Iterator[Tell]:
         redirect_stdout=sys.stdout.isatty(),
     )
     with bar:
-        row = bar.add_task("capturing", total=budget)
+        row = bar.add_task("starting", total=budget)
 
         def advance(event: Event) -> None:
             bar.update(row, description=under_way(event), completed=bar.tasks[0].elapsed or 0.0)
@@ -42,7 +44,7 @@ def progress(budget: float | None = None) -> Iterator[Tell]:
 def under_way(event: Event) -> str:
     """What is being done after this event."""
     match event:
-        case Captured():
+        case Task():
             return "measuring PyTorch"
         case Baselines():
             return "searching"

@@ -1,101 +1,54 @@
-"""Opens what a command needs, and hands it to the flow."""
+"""Opens what a command needs: a subject, a judge, a folder. PyTorch is imported here, when it is needed."""
 
 from __future__ import annotations
 
 import tempfile
-import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kernelwright import flow, targets
+from kernelwright import targets
 from kernelwright.core.candidate import Candidate, Handmade
 from kernelwright.core.codec import digest
 from kernelwright.core.errors import UsageError
-from kernelwright.core.outcome import Accepted, Baselines, Choice, Keep, Rejected, Trial
+from kernelwright.core.outcome import Accepted, Keep, Rejected
 from kernelwright.core.spec import Target
-from kernelwright.core.task import Contract, Task
+from kernelwright.core.task import Contract
+from kernelwright.flow import Event
 from kernelwright.settings import Settings
-from kernelwright.store import Found, open_store
+from kernelwright.store import Found
 
 if TYPE_CHECKING:
+    from kernelwright.api import Solution
     from kernelwright.capture.subject import Subject
 
-OUTPUT = Path("kernelwright-out")
-
-
-@dataclass(frozen=True, slots=True)
-class Captured:
-    """The first event: what is being worked on, by its name."""
-
-    name: str
-    task: Task
-
-
-Event = Captured | flow.Event
 Tell = Callable[[Event], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Done:
-    """One finished `optimize`: all that was told, and the folder that it may write to."""
+def solve(subject: Subject, settings: Settings, tell: Tell, fresh: bool) -> Solution:
+    from kernelwright import api
 
-    task: Task
-    baselines: Baselines
-    trials: tuple[Trial, ...]
-    choice: Choice
-    folder: Path
+    return api.solve(subject, settings, tell, fresh=fresh)
 
 
-def optimize(
-    named: str, inputs: str | None, contract: Contract, settings: Settings, output: Path | None, fresh: bool, tell: Tell
-) -> Done:
-    """Capture, recall or search, choose. `fresh` skips the recalling."""
-    from kernelwright.engines.search import Search
-    from kernelwright.judge import open_judge
-
-    subject = find_subject(named, inputs, targets.detect(settings.device, settings.compiler), contract)
-    folder = output or OUTPUT / subject.name
-    check_writable(folder)
-    tell(Captured(subject.name, subject.task))
-    heard: list[Event] = []
-
-    def tell_and_keep(event: flow.Event) -> None:
-        heard.append(event)
-        tell(event)
-
-    budget = flow.Budget(time.monotonic() + settings.budget, time.monotonic)
-    with open_store(settings.store) as store, open_judge(subject.task, subject.state) as judge:
-        choice = None if fresh else flow.recall(subject.task, judge, store, tell_and_keep)
-        if choice is None:
-            choice = flow.optimize(subject.task, [Search()], judge, store, budget, tell_and_keep)
-    baselines = [event for event in heard if isinstance(event, Baselines)][-1]
-    trials = tuple(event for event in heard if isinstance(event, Trial))
-    return Done(subject.task, baselines, trials, choice, folder)
-
-
-def judge(
-    reference: Path, candidate: Path, contract: Contract, settings: Settings, tell: Tell
-) -> tuple[Task, Rejected | Accepted]:
+def judge(subject: Subject, candidate: Path, settings: Settings, tell: Tell) -> Rejected | Accepted:
     """What the judge says of a file that a person, or anything else, has written."""
-    from kernelwright.capture import source, subject
-    from kernelwright.judge import open_judge
+    from kernelwright.capture import source
+    from kernelwright.judge.judge import open_judge
 
-    given = subject.from_file(reference, targets.detect(settings.device, settings.compiler), contract)
-    proposal = Candidate(digest(given.task), source.read(candidate), Handmade(candidate.name))
-    tell(Captured(given.name, given.task))
-    with open_judge(given.task, given.state) as judge:
-        tell(judge.baselines())
-        return given.task, judge.examine(proposal)
+    proposal = Candidate(digest(subject.task), source.read(candidate), Handmade(candidate.name))
+    tell(subject.task)
+    with open_judge(subject.task, state=subject.state, cache_dir=settings.cache, threads=settings.threads) as opened:
+        tell(opened.baselines())
+        return opened.examine(proposal)
 
 
 def export(found: Found, folder: Path) -> Path:
     """The kernel that was found, as a file that runs without kernelwright."""
-    from kernelwright.deploy.export import export as write
+    from kernelwright.deploy.export import export as write_alone
 
     check_writable(folder)
-    return write(found.record.task, candidate_of(found), folder)
+    return write_alone(found.record.task, candidate_of(found), folder)
 
 
 def candidate_of(found: Found) -> Candidate:
@@ -109,12 +62,20 @@ def candidate_of(found: Found) -> Candidate:
     )
 
 
-def find_subject(named: str, inputs: str | None, target: Target, contract: Contract) -> Subject:
+def find_subject(named: str, inputs: str | None, settings: Settings) -> Subject:
+    """What FILE.py or package.module:Model stands for, on the device of the settings."""
+    target = targets.detect(settings.device, settings.compiler)
+    if named.endswith(".py") or ":" not in named:
+        return subject_in(Path(named), target)
     from kernelwright.capture import subject
 
-    if named.endswith(".py") or ":" not in named:
-        return subject.from_file(Path(named), target, contract)
-    return subject.from_name(named, inputs, target, contract)
+    return subject.from_name(named, inputs, target, Contract())
+
+
+def subject_in(file: Path, target: Target) -> Subject:
+    from kernelwright.capture import subject
+
+    return subject.from_file(file, target, Contract())
 
 
 def check_writable(folder: Path) -> None:

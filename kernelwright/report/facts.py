@@ -16,6 +16,7 @@ from kernelwright.report.rows import nearest_to_limit, slower_reason
 from kernelwright.store import Record
 
 Facts = dict[str, Any]
+Event = Task | Baselines | Trial | Choice
 
 
 def text(value: object) -> str:
@@ -33,17 +34,20 @@ def finite(value: Any) -> Any:
     return value
 
 
-def optimized(task: Task, baselines: Baselines, trials: Sequence[Trial], choice: Choice, source: str | None) -> Facts:
-    """The whole of one `optimize`. `source` is the kernel's file, where one was kept."""
+def optimized(events: Sequence[Event], choice: Choice, source: str | None, recalled: bool) -> Facts:
+    """The whole of one `optimize`, from what was told. `source` is the kernel's file, where one was kept."""
+    (task,) = (event for event in events if isinstance(event, Task))
+    baselines = [event for event in events if isinstance(event, Baselines)][-1]
+    trials = [event for event in events if isinstance(event, Trial)]
     return {
         **decided(choice),
         "baseline": medians(baselines),
-        "kernel_ms": kernel_ms(choice),
-        "accuracy": accuracy_of(choice),
+        **kept(choice),
         "source": source,
         "trials": [tried(trial, task.contract.gain) for trial in trials],
         "degenerate": bool(baselines.degenerate),
         "degenerate_reason": baselines.degenerate,
+        "recalled": recalled,
         "task": digest(task),
         "target": plain(task.target),
     }
@@ -62,16 +66,12 @@ def medians(baselines: Baselines) -> Facts:
     return times | {"missing": dict(baselines.missing)}
 
 
-def kernel_ms(choice: Choice) -> float | None:
+def kept(choice: Choice) -> Facts:
+    """Time and accuracy of the kernel that is kept; nulls where none is."""
     if isinstance(choice, Keep) and isinstance(choice.trial.outcome, Accepted):
-        return median_ms(choice.trial.outcome.timing.candidate_ns)
-    return None
-
-
-def accuracy_of(choice: Choice) -> Facts | None:
-    if isinstance(choice, Keep) and isinstance(choice.trial.outcome, Accepted):
-        return accuracy(choice.trial.outcome.accuracy)
-    return None
+        outcome = choice.trial.outcome
+        return {"kernel_ms": median_ms(outcome.timing.candidate_ns), "accuracy": accuracy(outcome.accuracy)}
+    return {"kernel_ms": None, "accuracy": None}
 
 
 def accuracy(found: Accuracy) -> Facts:

@@ -42,6 +42,19 @@ def milliseconds(value: float) -> str:
     return f"{value:.0f} ms" if abs(value) >= 100 else f"{value:#.3g} ms"
 
 
+def event_lines(name: str, gain: float, event: Task | Baselines | Trial | Choice) -> Iterator[str]:
+    """One event of the flow, as it comes. `gain` is the least that the task's contract keeps."""
+    match event:
+        case Task():
+            return task_lines(name, event)
+        case Baselines():
+            return baseline_lines(event)
+        case Trial():
+            return iter((trial_line(event, gain),))
+        case _:
+            return choice_lines(event)
+
+
 def task_lines(name: str, task: Task) -> Iterator[str]:
     """What was captured, and the machine that it is for."""
     yield line("captured", f"{name}({', '.join(map(input_text, task.inputs))})")

@@ -1,0 +1,52 @@
+"""Which tests a machine can run, and why the others are skipped."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from kernelwright import targets
+from kernelwright.core.errors import MachineError
+
+FOLDERS = {"cpu", "cuda", "metal", "slow"}  # a test in one of these needs what the folder's name says
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--slow", action="store_true", help="run the tests that take minutes, too")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    for item in items:
+        for folder in FOLDERS.intersection(item.path.relative_to(here).parts[:-1]):
+            item.add_marker(getattr(pytest.mark, folder))
+    reasons = {name: why for name in used(items) if (why := missing(name, config))}
+    for item in items:
+        for name in reasons.keys() & {mark.name for mark in item.iter_markers()}:
+            item.add_marker(pytest.mark.skip(reason=reasons[name]))
+
+
+def used(items: list[pytest.Item]) -> set[str]:
+    return FOLDERS & {mark.name for item in items for mark in item.iter_markers()}
+
+
+def missing(need: str, config: pytest.Config) -> str:
+    """Why tests with that need cannot run here; empty where they can."""
+    match need:
+        case "cpu":
+            return no_compiler()
+        case "cuda":
+            return targets.absence("cuda")
+        case "metal":
+            return targets.absence("mps")
+        case _:
+            return "" if config.getoption("--slow") else "takes minutes; run with --slow"
+
+
+def no_compiler() -> str:
+    try:
+        targets.cpu.find_compiler()
+    except MachineError as error:
+        return str(error)
+    return ""
