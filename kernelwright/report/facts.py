@@ -103,6 +103,9 @@ def fate(outcome: Outcome, gain: float) -> Facts:
             return {"outcome": "right", **timed(outcome, gain)}
 
 
+TIMED = ("ms", "baseline", "baseline_ms", "speedup", "interval", "verdict")
+
+
 def timed(outcome: Accepted, gain: float) -> Facts:
     timing = outcome.timing
     return {
@@ -130,10 +133,10 @@ def recorded(record: Record) -> Facts:
 
 
 def judged(outcome: Rejected | Accepted, gain: float) -> Facts:
-    """What the judge says of one file. Accepted means right and surely faster."""
+    """What the judge says of one file. Accepted means right and surely faster; the keys are always the same."""
     if isinstance(outcome, Rejected):
-        return {"accepted": False, "speedup": None, "interval": None, "accuracy": None} | plain(outcome)
-    facts = {"stage": None, "reason": "", **timed(outcome, gain), "accuracy": accuracy(outcome.accuracy)}
+        return {"accepted": False, **plain(outcome), **dict.fromkeys((*TIMED, "accuracy"))}
+    facts = {**timed(outcome, gain), "accuracy": accuracy(outcome.accuracy)}
     if facts["verdict"] == "FASTER":
-        return {"accepted": True, **facts}
-    return {"accepted": False, **facts, "stage": "time", "reason": slower_reason(outcome.timing, gain)}
+        return {"accepted": True, "stage": None, "reason": "", "detail": "", **facts}
+    return {"accepted": False, "stage": "time", "reason": slower_reason(outcome.timing, gain), "detail": "", **facts}
