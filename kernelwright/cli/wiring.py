@@ -45,10 +45,11 @@ def judge(subject: Subject, candidate: Path, settings: Settings, tell: Tell) -> 
 
 def export(found: Found, folder: Path) -> Path:
     """The kernel that was found, as a file that runs without kernelwright."""
+    candidate = candidate_of(found)
+    check_writable(folder)
     from kernelwright.deploy.export import export as write_alone
 
-    check_writable(folder)
-    return write_alone(found.record.task, candidate_of(found), folder)
+    return write_alone(found.record.task, candidate, folder)
 
 
 def candidate_of(found: Found) -> Candidate:
