@@ -1,0 +1,1 @@
+"""Measures candidates. The judge process owns reference, inputs, comparison and clock; workers own candidates."""

@@ -1,0 +1,166 @@
+"""What candidates are run on: the reference's own inputs from secret seeds, families around them, and weights."""
+
+from __future__ import annotations
+
+import random
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from kernelwright.capture.source import Input, Reference, draw_inputs
+from kernelwright.judge.memory import dense_strides
+from kernelwright.judge.requests import Delivery
+
+State = Mapping[str, Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """What is done to every floating input. The shift counts in the tensor's own mean magnitude."""
+
+    name: str
+    scale: float = 1.0
+    shift: float = 0.0
+
+    def apply(self, value: Input) -> Input:
+        if not isinstance(value, Tensor) or not value.is_floating_point() or self == PLAIN:
+            return value
+        moved = value * self.scale
+        return moved + self.shift * value.abs().mean() if self.shift else moved
+
+
+PLAIN = Family("plain")
+FAMILIES = (
+    PLAIN,
+    Family("scaled 0.01", scale=0.01),
+    Family("scaled 64", scale=64.0),
+    Family("shifted", shift=1.0),
+    Family("negated", scale=-1.0),
+)
+SMALLEST, LARGEST = 0.75, 1.25  # factors on weights that are re-randomised
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One question: these inputs, with these weights (0: those given), delivered so."""
+
+    name: str
+    family: Family
+    seed: int
+    weights: int = 0
+    delivery: Delivery = "load_state_dict"
+
+
+def cases(seeds: Iterator[int], families: Sequence[Family], weights: int) -> tuple[Case, ...]:
+    """Two plain cases on the given weights, each other family once, then a plain one on the last weights.
+
+    `weights` counts the sets there are; the first half of the families takes the one before last, loaded, and the
+    rest the last one, written in place.
+    """
+    others = [family for family in families if family != PLAIN]
+    chosen = [Case("plain", PLAIN, next(seeds)), Case("plain, second seed", PLAIN, next(seeds))]
+    for i, family in enumerate(others):
+        index = max(weights - 2, 0) if i < len(others) // 2 else weights - 1
+        chosen.append(Case(family.name, family, next(seeds), index, _delivery(index)))
+    chosen.append(Case("plain, new weights", PLAIN, next(seeds), weights - 1, _delivery(weights - 1)))
+    return tuple(chosen)
+
+
+def _delivery(weights: int) -> Delivery:
+    return "in place" if weights > 1 else "load_state_dict"
+
+
+def drawn(reference: Reference, seed: int, family: Family = PLAIN) -> tuple[Input, ...]:
+    """The generator's inputs for this seed, as this family has them. Every source of randomness is seeded."""
+    with _seeded(seed):
+        values = draw_inputs(reference, seed)
+    return tuple(dense(family.apply(value)) for value in values)
+
+
+def dense(value: Input) -> Input:
+    """Detached, and cloned where elements overlap or memory has holes."""
+    if not isinstance(value, Tensor):
+        return value
+    value = value.detach()
+    return value if value.stride() == dense_strides(value) else value.clone()
+
+
+@contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    """Python's and NumPy's global generators, seeded within and as before afterwards."""
+    numpy = sys.modules.get("numpy")
+    before, numpy_before = random.getstate(), numpy.random.get_state() if numpy else None
+    random.seed(seed)
+    if numpy:
+        numpy.random.seed(seed % 2**32)
+    try:
+        yield
+    finally:
+        random.setstate(before)
+        if numpy:
+            numpy.random.set_state(numpy_before)
+
+
+def rerandomised(state: State, seed: int) -> dict[str, Tensor]:
+    """Other weights of the same kind. Nothing stays constant, no sign flips, so variances stay positive.
+
+    Values are scaled one by one; matrices are shuffled before. A tensor that is all zero gets small noise.
+    Integers, and values that are infinite (masks), stay. Entries that share memory stay equal.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    done: dict[tuple[int, tuple[int, ...]], Tensor] = {}
+    fresh: dict[str, Tensor] = {}
+    for name, value in state.items():
+        key = (value.data_ptr(), tuple(value.shape))
+        if key not in done or value.numel() == 0:
+            done[key] = _rerandomise(value, generator)
+        fresh[name] = done[key]
+    return fresh
+
+
+def _rerandomise(value: Tensor, generator: torch.Generator) -> Tensor:
+    if not value.is_floating_point() or value.numel() == 0:
+        return value.clone()
+    if not value.any():
+        return (0.1 * torch.randn(value.shape, generator=generator)).to(value.dtype)
+    factor = torch.empty(value.shape).uniform_(SMALLEST, LARGEST, generator=generator).to(value.dtype)
+    if value.dim() >= 2 and value.isfinite().all():
+        value = value.flatten()[torch.randperm(value.numel(), generator=generator)].view(value.shape)
+    return value * factor
+
+
+class FreshInputs:
+    """Endless inputs for timed calls, cheap to make: mixtures of two draws of the reference's generator.
+
+    A mixture with positive weights that sum to one keeps signs, ranges, zeros, order and sums to one.
+    Without floating inputs, every set is a new draw.
+    """
+
+    def __init__(self, draw: Callable[[int], Sequence[Input]], seeds: Iterator[int], pool: int) -> None:
+        self._draw, self._seeds = draw, seeds
+        self._random = random.Random(next(seeds))
+        self._pool = [tuple(draw(next(seeds))) for _ in range(pool)]
+        self._mixes = any(isinstance(value, Tensor) and value.is_floating_point() for value in self._pool[0])
+
+    def write(self, targets: Sequence[Tensor]) -> None:
+        """Fresh values for each tensor input, in order."""
+        if not self._mixes:
+            one = other = self._draw(next(self._seeds))
+        else:
+            one, other = self._random.sample(self._pool, 2)
+        weight = self._random.uniform(0.25, 0.75)
+        pairs = ((a, b) for a, b in zip(one, other, strict=True) if isinstance(a, Tensor))
+        for target, (a, b) in zip(targets, pairs, strict=True):
+            _mix(a, b, weight, target)
+
+
+def _mix(one: Tensor, other: Input, weight: float, target: Tensor) -> None:
+    if not one.is_floating_point():
+        target.copy_(one)
+        return
+    torch.mul(one, weight, out=target)
+    target.add_(other, alpha=1 - weight)

@@ -1,0 +1,99 @@
+"""What the judge can ask of its child processes. Each request is answered by one JSON object."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from kernelwright.judge.memory import Slot
+
+Delivery = Literal["load_state_dict", "in place"]
+Runner = Literal["as written", "torch.compile"]
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """To the template: fork a worker. Descriptors: its socket, its log."""
+
+    folder: str
+    variables: Mapping[str, str]
+    threads: int
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """To the template: say how a worker ended, killing it when it has not done so within `grace` seconds."""
+
+    pid: int
+    grace: float
+
+
+@dataclass(frozen=True, slots=True)
+class Build:
+    """Import the source and construct the class that it defines."""
+
+    source: str
+    defines: str
+    init_inputs: tuple[Any, ...]
+    seed: int
+    runner: Runner = "as written"
+
+
+@dataclass(frozen=True, slots=True)
+class Map:
+    """Map the memory that comes with this request, under a name."""
+
+    name: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class SetState:
+    """Take over parameters and buffers from the arena `state`."""
+
+    slots: Mapping[str, Slot]
+    delivery: Delivery
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where in the arena `inputs` the arguments of each call lie. What is no slot is passed as it is."""
+
+    calls: tuple[tuple[Slot | Any, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Call the module on the first `count` sets of arguments and keep what it returns."""
+
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Describe:
+    """Say what the kept outputs look like."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    """Copy the tensors in the kept outputs, oldest call first, to these slots of the arena `outputs`."""
+
+    calls: tuple[tuple[Slot, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FetchState:
+    """Copy parameters and buffers to these slots of the arena `outputs`."""
+
+    slots: Mapping[str, Slot]
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """Drop the kept outputs. From here on memory is as the allocator gives it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spoil:
+    """Overwrite the kept outputs with NaN and drop them. From here on fresh memory holds huge numbers."""

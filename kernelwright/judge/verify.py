@@ -1,0 +1,183 @@
+"""The stage verify: every case, the state, what outputs share, and whether the same bytes give the same answer."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from kernelwright.core.errors import UsageError
+from kernelwright.core.outcome import Accuracy, FamilyError
+from kernelwright.judge import numerics
+from kernelwright.judge.answers import Answer, AnswerKey
+from kernelwright.judge.desk import Desk
+from kernelwright.judge.examinee import Examinee
+from kernelwright.judge.inputs import Case
+from kernelwright.judge.numerics import Deviation
+from kernelwright.judge.objection import Objection
+from kernelwright.judge.structure import difference
+
+HOPELESS = 1 / 64  # where PyTorch itself is so far from the truth, a case can tell nothing
+
+
+@dataclass(frozen=True, slots=True)
+class Standard:
+    """What one case demands of each judged tensor: PyTorch's own error, and what is allowed.
+
+    `baseline` holds PyTorch's values where they matter: integers (ties), and tensors that are not finite.
+    """
+
+    errors: tuple[float, ...]
+    allowed: tuple[float, ...]
+    baseline: tuple[Tensor | None, ...]
+
+    @property
+    def hopeless(self) -> bool:
+        return any(error > HOPELESS for error in self.errors)
+
+
+def attempt(examinee: Examinee, desk: Desk, key: AnswerKey, case: Case) -> None:
+    """Run one case. Its output is kept in the worker."""
+    if not examinee.holds(case) or key.answer(case).changed:
+        examinee.take_state(key, case)
+    desk.write(0, key.inputs(case))
+    desk.publish()
+    examinee.sit(desk)
+    examinee.run()
+
+
+def handed_over(examinee: Examinee, answer: Answer) -> tuple[tuple[Tensor, ...], Mapping[str, Tensor]]:
+    """The tensors that are judged, outputs and then changed state, and the whole state."""
+    outputs = examinee.outputs()[0]
+    state = examinee.state()
+    return (*outputs, *(state[name] for name in answer.changed)), state
+
+
+def truths(answer: Answer) -> tuple[Tensor, ...]:
+    return (*answer.outputs, *answer.changed.values())
+
+
+def standard(baseline: Examinee, desk: Desk, key: AnswerKey, case: Case) -> Standard | None:
+    """Measured on a baseline. None where the reference refuses these inputs or PyTorch's own answer is useless."""
+    try:
+        answer = key.answer(case)
+    except UsageError:
+        return None
+    attempt(baseline, desk, key, case)
+    tensors, _ = handed_over(baseline, answer)
+    errors, limits, kept = [], [], []
+    for got, wanted in zip(tensors, truths(answer), strict=True):
+        error = numerics.deviation(got, wanted, got).error
+        errors.append(error)
+        limits.append(numerics.allowed(numerics.floor(got.dtype, key.oracle.length), error))
+        plain = got.is_floating_point() and bool(got.isfinite().all())
+        kept.append(None if plain else got.clone())
+    baseline.release()
+    measured = Standard(tuple(errors), tuple(limits), tuple(kept))
+    return None if measured.hopeless else measured
+
+
+class Verification:
+    """The checks of one candidate, each raising Objection."""
+
+    def __init__(self, examinee: Examinee, desk: Desk, key: AnswerKey, description: Mapping[str, Any]) -> None:
+        self._examinee, self._desk, self._key, self._description = examinee, desk, key, description
+
+    def check(self, case: Case, wanted: Standard) -> tuple[FamilyError, ...]:
+        """One case: metadata, inputs untouched, values, state."""
+        self._examinee.spoil()
+        attempt(self._examinee, self._desk, self._key, case)
+        self._check_form(case)
+        answer = self._key.answer(case)
+        tensors, state = handed_over(self._examinee, answer)
+        found = [numerics.deviation(*pair) for pair in zip(tensors, truths(answer), wanted.baseline, strict=True)]
+        names = _names(answer)
+        for name, deviation, allowed in zip(names, found, wanted.allowed, strict=True):
+            if not deviation.error <= allowed:
+                raise Objection("verify", f'family "{case.name}", {name}, {explain(deviation, allowed)}')
+        self._check_kept_state(case, answer, state)
+        return tuple(
+            FamilyError(case.name, i, deviation.error, error, allowed)
+            for i, (deviation, error, allowed) in enumerate(zip(found, wanted.errors, wanted.allowed, strict=True))
+        )
+
+    def check_repeat(self, case: Case, wanted: Standard) -> bool:
+        """Whether two runs on the same bytes agree bitwise. Objects where they differ by a quarter of the tolerance."""
+        first = self._again(case)
+        second = self._again(case)
+        for i, (one, other, allowed) in enumerate(zip(first, second, wanted.allowed, strict=True)):
+            deviation = numerics.deviation(other, one)
+            if not deviation.error <= allowed / 4:
+                told = explain(deviation, allowed / 4)
+                raise Objection("verify", f'family "{case.name}", output {i}, second run on the same bytes: {told}')
+        return all(_same_bytes(one, other) for one, other in zip(first, second, strict=True))
+
+    def check_outputs_stay(self, case: Case, other: Case) -> None:
+        """An output that was handed out must not change when inputs are overwritten and the next call runs."""
+        if _shares(self._description):
+            return
+        self._examinee.spoil()
+        attempt(self._examinee, self._desk, self._key, case)
+        before = [tensor.clone() for tensor in self._examinee.outputs()[0]]
+        attempt(self._examinee, self._desk, self._key, other)
+        for i, (one, now) in enumerate(zip(before, self._examinee.outputs()[0], strict=True)):
+            if not _same_bytes(one, now):
+                raise Objection("verify", f"output {i} of one call changes when the next call runs: memory is reused")
+
+    def _again(self, case: Case) -> list[Tensor]:
+        self._examinee.spoil()
+        attempt(self._examinee, self._desk, self._key, case)
+        tensors, _ = handed_over(self._examinee, self._key.answer(case))
+        return [tensor.clone() for tensor in tensors]
+
+    def _check_form(self, case: Case) -> None:
+        told = difference(dict(self._examinee.describe()), dict(self._description))
+        if told:
+            raise Objection("verify", f'family "{case.name}": {told}')
+        touched = self._desk.touched()
+        if touched:
+            raise Objection("verify", f'family "{case.name}": {touched} was overwritten; the reference leaves it alone')
+
+    def _check_kept_state(self, case: Case, answer: Answer, state: Mapping[str, Tensor]) -> None:
+        given = self._key.states[case.weights]
+        changed = [name for name in state if name not in answer.changed and not _same_bytes(state[name], given[name])]
+        if changed:
+            told = f"state {changed[0]!r} is not what was given; the reference leaves it alone"
+            raise Objection("verify", f'family "{case.name}": {told}')
+
+
+def verify(examination: Verification, standards: Mapping[Case, Standard], oracle: str) -> Accuracy:
+    """All checks, cheapest reasons first."""
+    order = tuple(standards)
+    errors = [error for case in order for error in examination.check(case, standards[case])]
+    same = examination.check_repeat(order[0], standards[order[0]])
+    examination.check_outputs_stay(order[0], order[-1])
+    return Accuracy(oracle, tuple(errors), same)
+
+
+def explain(deviation: Deviation, allowed: float) -> str:
+    got, wanted = deviation.got, deviation.wanted
+    if not isinstance(wanted, float):
+        return f"at {list(deviation.at)}: got {got}, expected {wanted}"
+    limit = allowed * deviation.magnitude
+    margin = f", allowed {limit:.2g}" if math.isfinite(wanted) else ""
+    return f"at {list(deviation.at)}: got {got:.9g}, expected {wanted:.9g}{margin}"
+
+
+def _names(answer: Answer) -> Sequence[str]:
+    return [f"output {i}" for i in range(len(answer.outputs))] + [f"state {name!r}" for name in answer.changed]
+
+
+def _shares(description: Mapping[str, Any]) -> bool:
+    """Whether the reference itself returns memory that is not new."""
+    return bool(description.get("alias")) or any(_shares(item) for item in description.get("items", []))
+
+
+def _same_bytes(one: Tensor, other: Tensor) -> bool:
+    if torch.equal(one, other):
+        return True
+    return torch.equal(one.contiguous().view(-1).view(torch.uint8), other.contiguous().view(-1).view(torch.uint8))

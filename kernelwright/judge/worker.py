@@ -1,0 +1,157 @@
+"""The untrusted side: loads one source, then calls it on bytes that the judge owns, and hands back bytes."""
+
+from __future__ import annotations
+
+import ctypes
+import importlib.util
+import socket
+import sys
+import traceback
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from kernelwright.core.errors import first_line
+from kernelwright.judge import requests, wire
+from kernelwright.judge.memory import Arena, Slot, dtype_name
+from kernelwright.judge.structure import describe, leaves, overlap
+
+M_PERTURB = -6  # of glibc's mallopt: fresh memory is filled with the complement of this byte, 0 for not at all
+HUGE = 0x01  # complement 0xFE: -1.7e38 in float32 and bfloat16, NaN in float16
+DETAIL = 8000  # characters of a traceback
+
+
+class Workbench:
+    """What one worker holds: the module, the judge's memory, the arguments, the outputs not yet dropped."""
+
+    def __init__(self) -> None:
+        self.module: nn.Module = nn.Module()
+        self.call: Any = None
+        self.arenas: dict[str, Arena] = {}
+        self.calls: list[tuple[Any, ...]] = []
+        self.kept: list[Any] = []
+
+    def answer(self, request: object, fds: list[int]) -> dict[str, Any]:
+        match request:
+            case requests.Run():
+                return self.run(request.count)
+            case requests.Build():
+                return self.build(request)
+            case requests.Map():
+                self.arenas[request.name] = Arena(request.size, *fds)
+            case requests.SetState():
+                self.set_state(request)
+            case requests.Place():
+                self.calls = [tuple(self.argument(value) for value in call) for call in request.calls]
+            case requests.Describe():
+                return {"outputs": [describe(value, self.owners()) for value in self.kept]}
+            case requests.Fetch():
+                self.fetch(request)
+            case requests.FetchState():
+                self.fetch_state(request)
+            case requests.Release():
+                self.kept.clear()
+                fill_fresh_memory(0)
+            case requests.Spoil():
+                self.spoil()
+            case _:
+                raise TypeError(f"unknown request {request!r}")
+        return {}
+
+    def build(self, request: requests.Build) -> dict[str, Any]:
+        torch.manual_seed(request.seed)
+        model = getattr(load(request.source), request.defines)
+        self.module = model(*request.init_inputs)
+        self.call = torch.compile(self.module) if request.runner == "torch.compile" else self.module
+        state = self.module.state_dict()
+        return {"state": {name: [list(value.shape), dtype_name(value.dtype)] for name, value in state.items()}}
+
+    def set_state(self, request: requests.SetState) -> None:
+        data = self.arenas["state"].data
+        state = {name: slot.view(data) for name, slot in request.slots.items()}
+        if request.delivery == "load_state_dict":
+            self.module.load_state_dict(state, strict=True)
+            return
+        for name, value in self.module.state_dict().items():
+            value.copy_(state[name])
+
+    def argument(self, value: Any) -> Any:
+        return value.view(self.arenas["inputs"].data) if isinstance(value, Slot) else value
+
+    def run(self, count: int) -> dict[str, Any]:
+        for arguments in self.calls[:count]:
+            self.kept.append(self.call(*arguments))
+        return {"done": count}
+
+    def owners(self) -> list[tuple[str, Tensor]]:
+        """What outputs may not share memory with unless the reference's do, by name."""
+        inputs = [(f"input {i}", value) for i, value in enumerate(self.calls[0]) if isinstance(value, Tensor)]
+        return inputs + [(f"state {name!r}", value) for name, value in self.module.state_dict().items()]
+
+    def fetch(self, request: requests.Fetch) -> None:
+        data = self.arenas["outputs"].data
+        for slots, value in zip(request.calls, self.kept, strict=False):
+            for slot, leaf in zip(slots, leaves(value), strict=True):
+                copy(leaf, slot, data)
+
+    def fetch_state(self, request: requests.FetchState) -> None:
+        state = self.module.state_dict()
+        for name, slot in request.slots.items():
+            copy(state[name], slot, self.arenas["outputs"].data)
+
+    def spoil(self) -> None:
+        """A forward that reads what it has not written finds NaN in reused memory and huge numbers in fresh memory."""
+        fill_fresh_memory(HUGE)
+        owners = [owner for _, owner in self.owners()] if self.calls else []
+        for leaf in leaves(self.kept):
+            if not any(overlap(leaf, owner) for owner in owners):
+                fill(leaf, 0xFF)
+        self.kept.clear()
+
+
+def load(source: str) -> Any:
+    """The source as an imported module with a file behind it, which compilers and tracebacks read."""
+    path = Path("candidate.py").resolve()
+    path.write_text(source, encoding="utf-8")
+    spec = importlib.util.spec_from_file_location("kernelwright_candidate", path)
+    assert spec and spec.loader, f"no loader for {path}"
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def copy(leaf: Tensor, slot: Slot, data: Tensor) -> None:
+    if tuple(leaf.shape) != slot.shape or dtype_name(leaf.dtype) != slot.dtype:
+        wanted = f"{slot.dtype} {slot.shape}"
+        raise ValueError(f"a later call returned {dtype_name(leaf.dtype)} {tuple(leaf.shape)}, expected {wanted}")
+    slot.view(data).copy_(leaf)
+
+
+def fill(leaf: Tensor, byte: int) -> None:
+    """Every byte of the storage behind this tensor."""
+    torch.empty(0, dtype=torch.uint8).set_(leaf.untyped_storage()).fill_(byte)
+
+
+def fill_fresh_memory(byte: int) -> None:
+    """Where the allocator is glibc's, have it fill what it hands out."""
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(M_PERTURB, byte)
+
+
+def main(connection: socket.socket, threads: int) -> None:
+    """Serve until the judge hangs up or the first failure, which is told and ends this worker."""
+    number = 0
+    try:
+        torch.set_num_threads(threads)
+        workbench = Workbench()
+        with torch.no_grad():
+            while True:
+                (number, request), fds = wire.receive(connection)
+                wire.send_json(connection, {"answers": number, **workbench.answer(request, fds)})
+    except BaseException as error:
+        failed = f"{type(error).__name__}: {first_line(error)}"
+        wire.send_json(connection, {"answers": number, "failed": failed, "detail": traceback.format_exc()[-DETAIL:]})
