@@ -39,6 +39,11 @@ def load(environment: Mapping[str, str] = os.environ, config: Path | None = None
     return Settings(**values)
 
 
+def worker_variables(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """All that a worker process inherits: where its compiler is."""
+    return {"PATH": environment.get("PATH", os.defpath)}
+
+
 def from_environment(environment: Mapping[str, str]) -> dict[str, tuple[object, str]]:
     """Each setting made by a variable, with the variable's name. CXX names the compiler where nothing else does."""
     found: dict[str, tuple[object, str]] = {}

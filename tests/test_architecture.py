@@ -64,8 +64,9 @@ def upward_imports(files: dict[str, str]) -> Iterator[str]:
             continue
         for name in imported(text):
             parts = name.split(".")
-            if parts[0] == "":
-                yield f"{path} imports {name}: name the module in full"
+            if name.startswith("."):
+                if len(name) > path.count("/"):
+                    yield f"{path} imports {name}, which leaves {here}: name the module in full"
             elif parts[0] == "kernelwright" and len(parts) > 1 and not may_import(here, parts[1]):
                 yield f"{path} imports {name}; {here} may import {[part for part in RANK if RANK[part] < RANK[here]]}"
 

@@ -15,7 +15,7 @@ from kernelwright.core.outcome import Accepted, Keep, Rejected
 from kernelwright.core.spec import Target
 from kernelwright.core.task import Contract
 from kernelwright.flow import Event
-from kernelwright.settings import Settings
+from kernelwright.settings import Settings, worker_variables
 from kernelwright.store import Found
 
 if TYPE_CHECKING:
@@ -38,7 +38,14 @@ def judge(subject: Subject, candidate: Path, settings: Settings, tell: Tell) -> 
 
     proposal = Candidate(digest(subject.task), source.read(candidate), Handmade(candidate.name))
     tell(subject.task)
-    with open_judge(subject.task, state=subject.state, cache_dir=settings.cache, threads=settings.threads) as opened:
+    judging = open_judge(
+        subject.task,
+        state=subject.state or None,
+        threads=settings.threads,
+        cache=settings.cache / "compile",
+        variables=worker_variables(),
+    )
+    with judging as opened:
         tell(opened.baselines())
         return opened.examine(proposal)
 

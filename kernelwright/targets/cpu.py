@@ -14,7 +14,6 @@ from pathlib import Path
 from kernelwright.core.errors import MachineError
 from kernelwright.core.spec import Roofline, Target
 
-COMPILERS = ("c++", "g++", "clang++")
 CPUINFO = Path("/proc/cpuinfo")
 
 NEEDED_FLAGS = {
@@ -58,20 +57,14 @@ def roofline(target: Target) -> Roofline:
 
 
 def find_compiler(named: str = "") -> Compiler:
-    """The compiler of that name, else the first that this machine has. Raises MachineError where there is none."""
-    candidates = (named,) if named else COMPILERS
-    for name in candidates:
-        if path := shutil.which(name):
-            return Compiler(path, said_version(path))
-    raise MachineError(
-        f"no C++ compiler: looked for {', '.join(candidates)} on the PATH; {installation(platform.system())}"
-    )
+    """The compiler that the runtime builds with, where `named` is its name or path, or is empty for the first here."""
+    from kernelwright.runtime import build  # imports torch
 
-
-def installation(system: str) -> str:
-    if system == "Darwin":
-        return "install one with: xcode-select --install"
-    return "install one with: apt install g++ (Debian, Ubuntu) or dnf install gcc-c++ (Fedora)"
+    try:
+        path = build.find_compiler(named)
+    except build.CompilerMissing as error:
+        raise MachineError(str(error)) from error
+    return Compiler(path, said_version(path))
 
 
 def said_version(path: str) -> str:
