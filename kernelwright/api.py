@@ -20,8 +20,8 @@ from kernelwright.deploy.module import deploy
 from kernelwright.engines.search import Search
 from kernelwright.flow import Budget, Event, Tell, recall
 from kernelwright.flow import optimize as run
-from kernelwright.judge.judge import open_judge
-from kernelwright.settings import Settings
+from kernelwright.judge.judge import IsolatedJudge, open_judge
+from kernelwright.settings import Settings, worker_variables
 from kernelwright.store.remembered import Remembered
 from kernelwright.store.store import open_store
 from kernelwright.targets import cpu, detect
@@ -87,10 +87,7 @@ def solve(subject: Subject, chosen: Settings, tell: Tell, *, fresh: bool = False
 
     task = subject.task
     note(task)
-    with (
-        open_store(chosen.store) as store,
-        open_judge(task, state=subject.state, cache_dir=chosen.cache, threads=chosen.threads) as judge,
-    ):
+    with open_store(chosen.store) as store, judging(subject, chosen) as judge:
         recalled = None if fresh else recall(task, judge, store, note)
         if recalled is not None:
             return Solution(subject, recalled, tuple(events), recalled=True)
@@ -99,6 +96,17 @@ def solve(subject: Subject, chosen: Settings, tell: Tell, *, fresh: bool = False
         remembered = Remembered(judge, () if fresh else store.trials(task))
         choice = run(task, [engine], remembered, store, budget, note)
     return Solution(subject, choice, tuple(events), recalled=False)
+
+
+def judging(subject: Subject, chosen: Settings) -> IsolatedJudge:
+    """The judge of a subject, as the settings have it; a context manager."""
+    return open_judge(
+        subject.task,
+        state=subject.state or None,
+        threads=chosen.threads or None,
+        variables=worker_variables(),
+        cache=chosen.cache / "compile",
+    )
 
 
 def _overridden(chosen: Settings, device: str | None, budget: float | None, store: Path | None) -> Settings:

@@ -15,7 +15,7 @@ from kernelwright.core.outcome import Accepted, Keep, Rejected
 from kernelwright.core.spec import Target
 from kernelwright.core.task import Contract
 from kernelwright.flow import Event
-from kernelwright.settings import Settings, worker_variables
+from kernelwright.settings import Settings
 from kernelwright.store import Found
 
 if TYPE_CHECKING:
@@ -33,19 +33,12 @@ def solve(subject: Subject, settings: Settings, tell: Tell, fresh: bool) -> Solu
 
 def judge(subject: Subject, candidate: Path, settings: Settings, tell: Tell) -> Rejected | Accepted:
     """What the judge says of a file that a person, or anything else, has written."""
+    from kernelwright import api
     from kernelwright.capture import source
-    from kernelwright.judge.judge import open_judge
 
     proposal = Candidate(digest(subject.task), source.read(candidate), Handmade(candidate.name))
     tell(subject.task)
-    judging = open_judge(
-        subject.task,
-        state=subject.state or None,
-        threads=settings.threads,
-        cache=settings.cache / "compile",
-        variables=worker_variables(),
-    )
-    with judging as opened:
+    with api.judging(subject, settings) as opened:
         tell(opened.baselines())
         return opened.examine(proposal)
 
