@@ -83,7 +83,7 @@ def compiler(named: str) -> Iterator[Check]:
         yield Check("openmp", "ok", "a parallel kernel builds and runs")
     except MachineError as error:
         yield Check(
-            "openmp", "missing", str(error), "install libgomp (GCC) or libomp (Clang); kernels use one core till then"
+            "openmp", "missing", str(error), "install libgomp (GCC) or libomp (Clang); kernels do not build without it"
         )
 
 
