@@ -49,6 +49,7 @@ class Options:
     cores: int
     baselines: Sequence[BaselineName] = ("eager", "compile")
     variables: Mapping[str, str] = field(default_factory=lambda: {"PATH": os.defpath})
+    compiler: str = ""
     cache: Path | None = None
     patience: Patience = PATIENCE
     seconds: float = 8.0
@@ -63,6 +64,7 @@ def open_judge(
     cores: int | None = None,
     baselines: Sequence[BaselineName] = ("eager", "compile"),
     variables: Mapping[str, str] | None = None,
+    compiler: str = "",
     cache: Path | None = None,
     patience: Patience = PATIENCE,
     seconds: float = 8.0,
@@ -73,12 +75,15 @@ def open_judge(
     state: the weights that count as given, by name; the reference's own where None.
     threads: of every worker. cores: how many candidates are built at once.
     baselines: which to measure. variables: the whole environment of workers, PATH at least.
+    compiler: that candidates are built with, by name or path; "" for the first there is.
     cache: a folder where torch.compile's work on baselines is kept from run to run; trusted code only.
     seconds: that the timing of one candidate may take. memory: bytes for kept answers.
     """
     threads = threads or torch.get_num_threads()
     variables = {"PATH": os.defpath} if variables is None else variables
-    options = Options(threads, cores or threads, tuple(baselines), variables, cache, patience, seconds, memory)
+    options = Options(
+        threads, cores or threads, tuple(baselines), variables, compiler, cache, patience, seconds, memory
+    )
     return IsolatedJudge(task, state, options)
 
 
@@ -210,7 +215,9 @@ class IsolatedJudge:
 
     @cached_property
     def _workshop(self) -> Workshop:
-        return self._stack.enter_context(Workshop(self._options.variables, self._options.threads))
+        return self._stack.enter_context(
+            Workshop(self._options.variables, self._options.threads, self._options.compiler)
+        )
 
     @cached_property
     def _key(self) -> AnswerKey:

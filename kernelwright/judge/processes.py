@@ -165,9 +165,9 @@ class Worker:
 class Workshop:
     """Owns the template process that workers are forked from. A context manager; nothing of it outlives it."""
 
-    def __init__(self, variables: Mapping[str, str], threads: int) -> None:
+    def __init__(self, variables: Mapping[str, str], threads: int, compiler: str = "") -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="kernelwright-"))
-        self._variables, self._threads = dict(variables), threads
+        self._variables, self._threads, self._compiler = dict(variables), threads, compiler
         self._started = 0
         self._ready = False
         self._connection, theirs = socket.socketpair()
@@ -198,7 +198,8 @@ class Workshop:
         ours, theirs = socket.socketpair()
         with tempfile.TemporaryFile(dir=self.folder) as file:
             log = os.dup(file.fileno())
-        request = requests.Start(str(folder), {**self._variables, **(variables or {})}, self._threads)
+        added = {**self._variables, **(variables or {})}
+        request = requests.Start(str(folder), added, self._threads, self._compiler)
         with theirs:
             answer = self._ask(request, [theirs.fileno(), log])
         return Worker(self, int(answer["pid"]), ours, log, folder)

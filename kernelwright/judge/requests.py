@@ -19,6 +19,7 @@ class Start:
     folder: str
     variables: Mapping[str, str]
     threads: int
+    compiler: str
 
 
 @dataclass(frozen=True, slots=True)

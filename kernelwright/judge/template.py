@@ -59,7 +59,7 @@ def start(request: requests.Start, fds: list[int], workers: set[int], connection
             connection.close()
             sandbox.enter(request.folder, request.variables, log)
             os.close(log)
-            worker.main(socket.socket(fileno=own), request.threads)
+            worker.main(socket.socket(fileno=own), request.threads, request.compiler)
         finally:
             os._exit(0)
     os.close(own)

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from kernelwright import runtime
 from kernelwright.core.errors import first_line
 from kernelwright.judge import requests, wire
 from kernelwright.judge.memory import Arena, Slot, dtype_name
@@ -142,11 +143,12 @@ def fill_fresh_memory(byte: int) -> None:
         mallopt(M_PERTURB, byte)
 
 
-def main(connection: socket.socket, threads: int) -> None:
+def main(connection: socket.socket, threads: int, compiler: str) -> None:
     """Serve until the judge hangs up or the first failure, which is told and ends this worker."""
     number = 0
     try:
         torch.set_num_threads(threads)
+        runtime.configure(compiler=compiler, cache=Path.cwd() / "kernels")
         workbench = Workbench()
         with torch.no_grad():
             while True:
