@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import partial
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -126,12 +126,11 @@ def doctor(store: Path | None, as_json: bool) -> None:
 
 def teller(subject: Subject, advance: wiring.Tell, as_json: bool) -> wiring.Tell:
     """Moves the progress bar on and prints each event's lines as it comes."""
-    say = partial(click.echo, err=as_json)
 
     def tell(event: Event) -> None:
         advance(event)
         for line in rows.event_lines(subject.name, subject.task.contract.gain, event):
-            say(line)
+            print(line, file=sys.stderr if as_json else sys.stdout, flush=True)  # click.echo would write into the bar
 
     return tell
 
