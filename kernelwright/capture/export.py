@@ -91,7 +91,7 @@ def _enter(graph: fx.Graph, node: fx.Node, exported: ExportedProgram, model: nn.
     if spec.kind == InputKind.USER_INPUT:
         if not isinstance(val, torch.Tensor):
             return val
-        return _with_meta(graph.placeholder(_name(node.name)), node)
+        return _with_meta(graph.create_node("placeholder", str(node.target), name=_name(node.name)), node)
     target = str(spec.target)
     if _attribute(model, target) is None:
         return _literal(graph, node, exported.constants[target])

@@ -11,7 +11,7 @@ from torch.fx.node import map_arg
 from torch.utils.flop_counter import FlopCounterMode
 
 from kernelwright.core.spec import Roofline
-from kernelwright.graph.edit import fake_mode, is_tensor, value
+from kernelwright.graph.edit import fake_mode, is_tensor, is_view, value
 from kernelwright.kernels.kernel import Kernel
 
 aten = torch.ops.aten
@@ -52,15 +52,6 @@ def total(calls: Sequence[fx.Node], kernels: Sequence[Kernel], roofline: Rooflin
     return sum(kernel_seconds(kernel, roofline) for kernel in kernels) + sum(
         call_seconds(node, roofline) for node in calls
     )
-
-
-def is_view(node: fx.Node) -> bool:
-    """Whether a call moves no data: its result aliases what it reads."""
-    target = node.target
-    if not isinstance(target, torch._ops.OpOverload):
-        return True
-    returns = target._schema.returns
-    return bool(returns) and all(result.alias_info is not None and not result.alias_info.is_write for result in returns)
 
 
 def _share(node: fx.Node) -> float:

@@ -1,4 +1,5 @@
 """The deterministic search: rewrite (tricks), cover (skeletons), tune (parameters), print."""
+
 from __future__ import annotations
 
 from kernelwright.engines.search.search import Search

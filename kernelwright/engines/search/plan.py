@@ -21,7 +21,7 @@ from kernelwright.core.spec import Roofline, Target
 from kernelwright.engines import cost
 from kernelwright.engines.search.cover import cover, settle
 from kernelwright.engines.search.rewrite import BY_NAME, Applied, rewrite
-from kernelwright.graph.edit import clone
+from kernelwright.graph.edit import clone, is_view
 from kernelwright.kernels import SKELETONS
 from kernelwright.kernels.kernel import Kernel, Language, Parameters
 from kernelwright.kernels.region import CannotCover, Region
@@ -166,7 +166,7 @@ def _layout(node: fx.Node) -> str:
 
 def _name(region: Region, taken: set[str]) -> str:
     """`fc1_gelu` after the first and last node that do something; one node takes its skeleton's name as well."""
-    named = [node.name for node in region.nodes if not cost.is_view(node)]
+    named = [node.name for node in region.nodes if not is_view(node)]
     ends = list(dict.fromkeys([named[0], named[-1]])) if named else [region.nodes[0].name]
     wanted = "_".join(ends if len(ends) > 1 else [*ends, region.skeleton])
     return next(name for name in (wanted, *(f"{wanted}_{count}" for count in range(2, 10_000))) if name not in taken)
