@@ -35,7 +35,7 @@ def run(arguments: Sequence[str]) -> int:
     except KernelwrightError as error:
         return complain(str(error), arguments, MISTAKE)
     except (click.Abort, KeyboardInterrupt):
-        return complain("interrupted; what was measured before is in the store", arguments, INTERRUPTED)
+        return complain("interrupted; every finished trial is in the store", arguments, INTERRUPTED)
     except BrokenPipeError:  # the reader, `head` for one, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
