@@ -12,7 +12,6 @@ from kernelwright.core.candidate import Candidate, Handmade
 from kernelwright.core.codec import digest
 from kernelwright.core.errors import UsageError
 from kernelwright.core.outcome import Accepted, Keep, Rejected
-from kernelwright.core.spec import Target
 from kernelwright.core.task import Contract
 from kernelwright.flow import Event
 from kernelwright.settings import Settings
@@ -69,17 +68,11 @@ def candidate_of(found: Found) -> Candidate:
 def find_subject(named: str, inputs: str | None, settings: Settings) -> Subject:
     """What FILE.py or package.module:Model stands for, on the device of the settings."""
     target = targets.detect(settings.device, settings.compiler)
+    from kernelwright.capture import subject
+
     if named.endswith(".py") or ":" not in named:
-        return subject_in(Path(named), target)
-    from kernelwright.capture import subject
-
+        return subject.from_file(Path(named), target, Contract())
     return subject.from_name(named, inputs, target, Contract())
-
-
-def subject_in(file: Path, target: Target) -> Subject:
-    from kernelwright.capture import subject
-
-    return subject.from_file(file, target, Contract())
 
 
 def check_writable(folder: Path) -> None:
