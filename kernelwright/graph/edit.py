@@ -64,9 +64,24 @@ def replace(old: fx.Node, new: fx.Node) -> None:
     old.graph.erase_node(old)
 
 
+def take_over(old: fx.Node, new: fx.Node, name: str = "") -> None:
+    """Like `replace`; the new node goes by the old one's name, or by that of a node which is gone."""
+    replace(old, new)
+    new.name = name or old.name
+
+
 def is_write(node: fx.Node) -> bool:
     """Whether this node writes a buffer, so that it stays though nobody reads it."""
     return is_call(node, torch.ops.aten.copy_.default)
+
+
+def is_view(node: fx.Node) -> bool:
+    """Whether a call moves no data: its result aliases what it reads."""
+    target = node.target
+    if not isinstance(target, torch._ops.OpOverload):
+        return True
+    returns = target._schema.returns
+    return bool(returns) and all(result.alias_info is not None and not result.alias_info.is_write for result in returns)
 
 
 def clean(module: fx.GraphModule) -> fx.GraphModule:

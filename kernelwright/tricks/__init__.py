@@ -1,0 +1,15 @@
+"""The bag of tricks: graph rewrites that serve every engine. One file each.
+
+`TRICKS` is in the order that suits applying each everywhere it is legal.
+"""
+
+from __future__ import annotations
+
+from kernelwright.tricks.drop_unit_reduction import drop_unit_reduction
+from kernelwright.tricks.fold_reduction import fold_reduction
+from kernelwright.tricks.fold_scale import fold_scale
+from kernelwright.tricks.trick import IllegalTrick, Trick
+
+__all__ = ["TRICKS", "IllegalTrick", "Trick"]
+
+TRICKS: tuple[Trick, ...] = (drop_unit_reduction, fold_scale, fold_reduction)
