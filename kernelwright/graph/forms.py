@@ -24,6 +24,7 @@ INFIX = {
     "le.Scalar": "self <= other", "le.Tensor": "self <= other",
     "eq.Scalar": "self == other", "eq.Tensor": "self == other",
     "ne.Scalar": "self != other", "ne.Tensor": "self != other",
+    "__and__.Tensor": "self & other", "__or__.Tensor": "self | other", "__xor__.Tensor": "self ^ other",
     "bitwise_and.Tensor": "self & other", "bitwise_or.Tensor": "self | other", "bitwise_xor.Tensor": "self ^ other",
 }  # fmt: skip
 
