@@ -107,7 +107,7 @@ def check_state(told: object, key: AnswerKey) -> None:
     wanted = {name: [list(value.shape), dtype_name(value.dtype)] for name, value in key.states[0].items()}
     if not isinstance(told, dict):
         raise Fault(f"described no state: {str(told)[:200]}")
-    for name in wanted.keys() | told.keys():
+    for name in {**wanted, **told}:
         if told.get(name) != wanted.get(name):
             raise Fault(f"state {name[:80]!r} is {_shown(told.get(name))}, expected {_shown(wanted.get(name))}")
 

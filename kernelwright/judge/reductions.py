@@ -25,6 +25,10 @@ class LongestReduction(TorchDispatchMode):
         super().__init__()
         self.length = 1
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # True has torch import all of Dynamo, 1.3 s, to wrap the method below
+
     def __torch_dispatch__(self, func: Any, types: Any, args: tuple[Any, ...] = (),
                            kwargs: Mapping[str, Any] | None = None) -> Any:  # fmt: skip
         result = func(*args, **(kwargs or {}))

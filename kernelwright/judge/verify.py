@@ -107,14 +107,16 @@ class Verification:
 
     def check_repeat(self, case: Case, wanted: Standard) -> bool:
         """Whether two runs on the same bytes agree bitwise. Objects where they differ by a quarter of the tolerance."""
-        first = self._again(case)
-        second = self._again(case)
-        for i, (one, other, allowed) in enumerate(zip(first, second, wanted.allowed, strict=True)):
-            deviation = numerics.deviation(other, one)
-            if not deviation.error <= allowed / 4:
-                told = explain(deviation, allowed / 4)
-                raise Objection("verify", f'family "{case.name}", output {i}, second run on the same bytes: {told}')
+        first, second = self._again(case), self._again(case)
+        told = apart(first, second, [allowed / 4 for allowed in wanted.allowed])
+        if told:
+            raise Objection("verify", f'family "{case.name}", second run on the same bytes: {told}')
         return all(_same_bytes(one, other) for one, other in zip(first, second, strict=True))
+
+    def spread(self, case: Case) -> str:
+        """How two runs on the same bytes differ by more than rounding explains; "" where they don't."""
+        first, second = self._again(case), self._again(case)
+        return apart(first, second, [numerics.floor(one.dtype, self._key.oracle.length) for one in first])
 
     def check_outputs_stay(self, case: Case, other: Case) -> None:
         """An output that was handed out must not change when inputs are overwritten and the next call runs."""
@@ -157,6 +159,15 @@ def verify(examination: Verification, standards: Mapping[Case, Standard], oracle
     same = examination.check_repeat(order[0], standards[order[0]])
     examination.check_outputs_stay(order[0], order[-1])
     return Accuracy(oracle, tuple(errors), same)
+
+
+def apart(first: Sequence[Tensor], second: Sequence[Tensor], limits: Sequence[float]) -> str:
+    """Where the second run differs from the first by more than its limit; "" where it doesn't."""
+    for i, (one, other, limit) in enumerate(zip(first, second, limits, strict=True)):
+        found = numerics.deviation(other, one)
+        if not found.error <= limit:
+            return f"output {i}, {explain(found, limit)}"
+    return ""
 
 
 def explain(deviation: Deviation, allowed: float) -> str:

@@ -164,7 +164,7 @@ UNBUILT = {
     "a quiet exit at import": (COPY + "\ntorch.os._exit(0)", "the process exited with status 0"),
     "another signature": (COPY.replace("self, width", "self"), "TypeError"),
     "a missing parameter": (COPY.replace("nn.Linear(width, width)", "nn.Linear(width, width, bias=False)"), "absent"),
-    "another parameter's shape": (COPY.replace("nn.Linear(width, width)", "nn.Linear(width, 8)"), "[[8, 96], "),
+    "another parameter's shape": (COPY.replace("nn.Linear(width, width)", "nn.Linear(width, 8)"), "is [[8, 96], "),
     "another parameter's dtype": (COPY.replace("(width, width)", "(width, width).double()"), "float64"),
 }
 

@@ -1,0 +1,54 @@
+"""How samples are sized and ordered, and when there are enough of them."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from kernelwright.judge.timing import FEWEST, LOOKS, MOST_CALLS, calls_per_sample, order, per_call, take_pairs
+
+
+def counted(ratio: float, noise: float, seconds: float = 1e9, step: float = 0.0) -> int:
+    """Pairs taken when the baseline takes `ratio` times as long, and each pair takes `step` seconds."""
+    draw = random.Random(1)
+    clock = iter(range(10**6))
+    pairs = take_pairs(
+        lambda _: (ratio * draw.lognormvariate(0, noise), draw.lognormvariate(0, noise)),
+        1.03, seconds, lambda: next(clock) * step,
+    )  # fmt: skip
+    return len(list(pairs))
+
+
+@pytest.mark.parametrize(
+    ("ratio", "noise", "pairs"), [(2.0, 0.05, LOOKS[0]), (0.5, 0.05, LOOKS[0]), (1.03, 0.05, LOOKS[-1])]
+)
+def test_what_is_clear_is_decided_at_the_first_look_and_what_is_not_at_the_last(
+    ratio: float, noise: float, pairs: int
+) -> None:
+    assert counted(ratio, noise) == pairs
+
+
+def test_time_runs_out_but_not_before_a_few_pairs() -> None:
+    assert counted(1.03, 0.05, seconds=0.0, step=1.0) == FEWEST
+    assert counted(1.03, 0.05, seconds=25.0, step=1.0) < LOOKS[-1]
+
+
+def test_each_side_goes_first_as_often_as_second() -> None:
+    firsts = [order(pair)[0] for pair in range(4)]
+    assert firsts == ["baseline", "candidate", "baseline", "candidate"]
+    assert all(set(order(pair)) == {"baseline", "candidate"} for pair in range(4))
+
+
+def test_short_calls_are_bundled_as_memory_allows() -> None:
+    assert calls_per_sample(50e6, 1e5, 1, 1 << 30) == 1
+    assert calls_per_sample(1e6, 1e5, 1, 1 << 30) == 3
+    assert calls_per_sample(10.0, 1e5, 1, 1 << 30) == MOST_CALLS
+    assert calls_per_sample(-5.0, 1e5, 1, 1 << 30) == MOST_CALLS
+    assert calls_per_sample(10.0, 1e5, 1 << 29, 1 << 30) == 2
+    assert calls_per_sample(10.0, 1e5, 1 << 31, 1 << 30) == 1
+
+
+def test_a_call_always_costs_something() -> None:
+    assert per_call(1100.0, 100.0, 10) == 100.0
+    assert per_call(90.0, 100.0, 1) > 0
