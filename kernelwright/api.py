@@ -104,6 +104,7 @@ def judging(subject: Subject, chosen: Settings) -> IsolatedJudge:
         subject.task,
         state=subject.state or None,
         threads=chosen.threads or None,
+        compiler=chosen.compiler,
         variables=worker_variables(),
         cache=chosen.cache / "compile",
     )

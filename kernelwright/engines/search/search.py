@@ -41,7 +41,7 @@ class Search:
 
     def _plans(self, task: Task, mine: Sequence[Trial]) -> Iterator[Plan]:
         """Openings at first; then what lies one decision away from the fastest plan so far."""
-        graph = _captured(task)
+        graph = captured(task)
         best = _fastest(mine)
         if best is not None:
             return neighbours(follow(graph, best, task.target), task.target, self.roofline)
@@ -51,7 +51,7 @@ class Search:
         """The plans as files, cheapest by the roofline model first, each text once."""
         priced: list[tuple[float, Candidate]] = []
         for plan in plans:
-            covered = follow(_captured(task), plan, task.target)
+            covered = follow(captured(task), plan, task.target)
             text = write(task, covered)
             if text not in tried:
                 tried.add(text)
@@ -69,7 +69,7 @@ def _fastest(mine: Sequence[Trial]) -> Plan | None:
 
 
 @lru_cache(maxsize=4)
-def _captured(task: Task) -> fx.GraphModule:
+def captured(task: Task) -> fx.GraphModule:
     """The task's canonical graph. Capturing takes a second; every plan of the task starts from it."""
     reference = source.load(task.reference)
     return program(source.build(reference), source.draw_inputs(reference, seed=0))
