@@ -50,7 +50,7 @@ def attribute(target: str) -> str:
     """`layers.0.weight` as `self.layers[0].weight`: every container of numbered members can be indexed."""
     text = "self"
     for part in target.split("."):
-        if part.isdigit():
+        if part.isdecimal() and str(int(part)) == part:
             text += f"[{part}]"
         elif part.isidentifier() and not keyword.iskeyword(part):
             text += f".{part}"
