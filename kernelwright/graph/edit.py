@@ -51,9 +51,14 @@ def call(before: fx.Node, target: Op, *args: Any, name: str | None = None, **kwa
     with fake_mode(graph), torch.no_grad():
         val = target(*vals[0], **vals[1])
     with graph.inserting_before(before):
-        node = graph.create_node("call_function", target, tuple(args), kwargs, name=name)
+        node = graph.create_node("call_function", target, tuple(args), kwargs, name=name or _plain_name(target))
     node.meta["val"] = val
     return node
+
+
+def _plain_name(target: Op) -> str | None:
+    """`mul` rather than FX's `mul_tensor`."""
+    return target._opname.strip("_") if isinstance(target, torch._ops.OpOverload) else None
 
 
 def replace(old: fx.Node, new: fx.Node) -> None:
