@@ -33,7 +33,7 @@ def is_pointwise(node: object) -> bool:
     )
 
 
-UNTAGGED = (aten.hardswish, aten.log_sigmoid, aten._to_copy, aten.masked_fill, aten.rsub)
+UNTAGGED = (aten.hardswish, aten.log_sigmoid, aten._to_copy, aten.masked_fill, aten.rsub, aten.where)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,7 @@ def is_constant(node: object) -> bool:
     todo = [node] if isinstance(node, fx.Node) else []
     while todo:
         at = todo.pop()
-        if at.op == "placeholder" or _is_random(at):
+        if at.op == "placeholder" or is_random(at):
             return False
         new = [source for source in at.all_input_nodes if source not in seen]
         seen.update(new)
@@ -95,7 +95,10 @@ def is_constant(node: object) -> bool:
     return True
 
 
-def _is_random(node: fx.Node) -> bool:
+def is_random(node: fx.Node) -> bool:
+    """Whether two runs may differ. Attention draws numbers only where it drops some."""
+    if is_call(node, aten.scaled_dot_product_attention):
+        return arguments(node)["dropout_p"] != 0
     return torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ())
 
 

@@ -9,8 +9,9 @@ from kernelwright.tricks.drop_unit_reduction import drop_unit_reduction
 from kernelwright.tricks.fold_reduction import fold_reduction
 from kernelwright.tricks.fold_scale import fold_scale
 from kernelwright.tricks.idle_clamp import idle_clamp
+from kernelwright.tricks.push_slice import push_slice
 from kernelwright.tricks.trick import IllegalTrick, Trick
 
 __all__ = ["TRICKS", "IllegalTrick", "Trick"]
 
-TRICKS: tuple[Trick, ...] = (drop_unit_reduction, idle_clamp, fold_scale, fold_reduction)
+TRICKS: tuple[Trick, ...] = (push_slice, drop_unit_reduction, idle_clamp, fold_scale, fold_reduction)
