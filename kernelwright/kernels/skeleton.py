@@ -27,23 +27,25 @@ class Skeleton(Protocol):
         """Whether a region of this skeleton can start at this node."""
         ...
 
-    def absorbs(self, region: Region, node: fx.Node) -> bool:
+    def absorbs(self, here: Region, node: fx.Node) -> bool:
         """Whether the region with this neighbour of it, producer or consumer, is still one kernel of this skeleton.
 
         Says nothing about whether that is faster.
         """
         ...
 
-    def parameters(self, region: Region, target: Target) -> tuple[Parameters, ...]:
+    def parameters(self, here: Region, target: Target) -> tuple[Parameters, ...]:
         """Choices worth trying on that machine, best guess first. Never empty."""
         ...
 
-    def write(self, region: Region, parameters: Parameters, language: Language, name: str) -> Kernel:
+    def write(self, here: Region, parameters: Parameters, language: Language, name: str) -> Kernel:
         """The kernel. The same arguments give the same text. Raises CannotCover, which names the node and why."""
         ...
 
 
-def chosen(parameters: Parameters, defaults: Mapping[str, int | float | str | bool]) -> dict[str, int | float | str | bool]:
+def chosen(
+    parameters: Parameters, defaults: Mapping[str, int | float | str | bool]
+) -> dict[str, int | float | str | bool]:
     """Parameters by name, the skeleton's defaults where they say nothing. Refuses a name that nobody reads."""
     unknown = [name for name, _ in parameters if name not in defaults]
     if unknown:

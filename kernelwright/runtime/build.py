@@ -74,7 +74,9 @@ def build(source: str) -> Path:
     """The shared library of this text, from the cache where it is there. Two processes may build at once."""
     compiler = find_compiler(str(_configured["compiler"]))
     flags = (*FLAGS, *_machine_flags())
-    name = hashlib.sha256("\0".join((source, _headers(), *flags, _version(compiler), _processor())).encode()).hexdigest()
+    name = hashlib.sha256(
+        "\0".join((source, _headers(), *flags, _version(compiler), _processor())).encode()
+    ).hexdigest()
     library = _cache() / f"{name}.so"
     if not library.exists():
         _compile(compiler, flags, source, library)
@@ -87,7 +89,9 @@ def find_compiler(named: str = "") -> str:
         if path := shutil.which(name):
             return path
     remedy = "xcode-select --install" if platform.system() == "Darwin" else "apt install g++, or dnf install gcc-c++"
-    raise CompilerMissing(f"no C++ compiler: looked for {named or ', '.join(COMPILERS)} on the PATH; install one: {remedy}")
+    raise CompilerMissing(
+        f"no C++ compiler: looked for {named or ', '.join(COMPILERS)} on the PATH; install one: {remedy}"
+    )
 
 
 def _compile(compiler: str, flags: tuple[str, ...], source: str, library: Path) -> None:
@@ -161,7 +165,9 @@ def _version(compiler: str) -> str:
     try:
         said = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError) as error:
-        raise CompilerMissing(f"the C++ compiler {compiler} does not run: {error}; install another or name it") from error
+        raise CompilerMissing(
+            f"the C++ compiler {compiler} does not run: {error}; install another or name it"
+        ) from error
     return said.stdout
 
 

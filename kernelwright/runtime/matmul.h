@@ -15,9 +15,6 @@
 
 namespace simd {
 
-constexpr long blocks(long n, long size) { return (n + size - 1) / size; }
-constexpr long least(long a, long b) { return a < b ? a : b; }
-
 // Lane `l` of the result is lane `which[l]` of a, or of b where which[l] >= width.
 SIMD_INLINE vec pick(vec a, vec b, ivec which)
 {
@@ -114,7 +111,7 @@ SIMD_INLINE void multiply(const float* left, const float* right, long depth, flo
         }
 }
 
-// How a shape is cut up. `scratch` floats hold what is packed before the product starts.
+// How a shape is cut up.
 template <class Shape>
 struct Tiling {
     enum : long {
@@ -128,13 +125,13 @@ struct Tiling {
         depth_blocks = blocks(Shape::depth, depth_block),
         row_panels = blocks(Shape::rows, tile_rows),
         column_panels = blocks(Shape::columns, tile_columns),
-        left_size = Shape::left_before ? Shape::left_batches * row_panels * tile_rows * Shape::depth : 0,
-        right_size = Shape::right_before ? Shape::right_batches * column_panels * tile_columns * Shape::depth : 0,
-        scratch = left_size + right_size + 2 * width,
+        left_panel = tile_rows * Shape::depth + width,
+        right_panel = tile_columns * Shape::depth + width,
+        left_size = Shape::left_before ? Shape::left_batches * row_panels * left_panel : 0,
     };
 };
 
-// All panels of one operand, one after the other; a panel's depth blocks follow each other. Shared by all threads.
+// All panels of one operand, each with room for the vector that packing may write past its end.
 template <int size, bool along_depth, class Load>
 void pack_before(Load load, long batches, long extent, long depth, float* packed)
 {
@@ -143,13 +140,7 @@ void pack_before(Load load, long batches, long extent, long depth, float* packed
     for (long at = 0; at < batches * panels; ++at) {
         const long batch = at / panels, first = at % panels * size;
         const auto one = [&](long i, long d, auto lanes) { return load(batch, i, d, lanes); };
-        float* panel = packed + at * size * depth;
-        // The vector that a panel may write past its end belongs to its neighbour: the last one goes by way of a copy.
-        pack_panel<size, along_depth>(one, first, least(extent - first, size), 0, depth - 1, panel);
-        float last[size + width];
-        pack_panel<size, along_depth>(one, first, least(extent - first, size), depth - 1, 1, last);
-        for (int i = 0; i < size; ++i)
-            panel[(depth - 1) * size + i] = last[i];
+        pack_panel<size, along_depth>(one, first, least(extent - first, size), 0, depth, packed + at * (size * depth + width));
     }
 }
 
@@ -193,20 +184,93 @@ void matmul(Left left, Right right, Finish finish, float* scratch)
                 for (long i = 0; i < rows; i += T::tile_rows)
                     for (long j = 0; j < columns; j += T::tile_columns) {
                         const float* a = Shape::left_before
-                            ? left_packed + (left_batch * T::row_panels * T::tile_rows + row0 + i) * Shape::depth + depth0 * T::tile_rows
+                            ? left_packed + (left_batch * T::row_panels + (row0 + i) / T::tile_rows) * T::left_panel + depth0 * T::tile_rows
                             : left_block + i * depth;
                         const float* b = Shape::right_before
-                            ? right_packed + (right_batch * T::column_panels * T::tile_columns + column0 + j) * Shape::depth + depth0 * T::tile_columns
+                            ? right_packed + (right_batch * T::column_panels + (column0 + j) / T::tile_columns) * T::right_panel + depth0 * T::tile_columns
                             : right_block + j * depth;
                         multiply<T::tile_rows, Shape::tile_columns>(
                             a, b, depth, tile + i * T::column_block + j, T::column_block, depth0 > 0);
                     }
             }
             for (long i = 0; i < rows; ++i)
-                each<1>(columns, [&](long j, int, auto lanes) {
+                each<1>(0, columns, [&](long j, int, auto lanes) {
                     finish(batch, row0 + i, column0 + j, load(tile + i * T::column_block + j, Full{}), lanes);
                 });
         }
+    }
+}
+
+// The same for few rows, where reading the right operand is all the time there is: it is read once, unpacked, and every
+// row takes its share of each vector. `scratch` holds the left operand: rows * (depth + width) floats.
+template <class Shape, class Left, class Right, class Finish>
+void matmul_narrow(Left left, Right right, Finish finish, float* scratch)
+{
+    constexpr int rows = Shape::rows;
+    constexpr long stride = blocks(Shape::depth, width) * width;
+    constexpr int sums = 24 * width / 16;  // accumulators, with room for operands among the registers
+    constexpr int across = sums / rows >= 8 ? 8 : sums / rows >= 4 ? 4 : sums / rows >= 2 ? 2 : 1;
+    constexpr int group = Shape::right_along_depth ? width : across * width;
+    constexpr long groups = blocks(Shape::columns, group);
+    for (long batch = 0; batch < Shape::left_batches; ++batch)
+        for (int i = 0; i < rows; ++i)
+            each<1>(0, Shape::depth, [&](long d, int, auto lanes) {
+                store(scratch + (batch * rows + i) * stride + d, left(batch, i, d, lanes), Full{});
+            });
+#pragma omp parallel for schedule(static)
+    for (long task = 0; task < Shape::batches * groups; ++task) {
+        const long batch = task / groups, column0 = task % groups * group;
+        const float* down = scratch + (Shape::left_batches == 1 ? 0 : batch) * rows * stride;
+        float product[rows][group];
+        if constexpr (Shape::right_along_depth)
+            for (int j = 0; j < width; j += across) {
+                vec total[rows][across] = {};
+                each<1>(0, Shape::depth, [&](long d, int, auto lanes) {
+                    vec here[across];
+#pragma GCC unroll 8
+                    for (int c = 0; c < across; ++c)
+                        here[c] = right(batch, least(column0 + j + c, Shape::columns - 1), d, lanes);
+#pragma GCC unroll 8
+                    for (int i = 0; i < rows; ++i)
+#pragma GCC unroll 8
+                        for (int c = 0; c < across; ++c)
+                            total[i][c] += load(down + i * stride + d, lanes) * here[c];
+                });
+#pragma GCC unroll 8
+                for (int i = 0; i < rows; ++i)
+#pragma GCC unroll 8
+                    for (int c = 0; c < across; ++c)
+                        product[i][j + c] = sum(total[i][c]);
+            }
+        else {
+            vec total[rows][across] = {};
+            const auto add = [&](auto fetch) {
+                for (long d = 0; d < Shape::depth; ++d)
+#pragma GCC unroll 8
+                    for (int c = 0; c < across; ++c) {
+                        const vec here = fetch(c, d);
+#pragma GCC unroll 8
+                        for (int i = 0; i < rows; ++i)
+                            total[i][c] += down[i * stride + d] * here;
+                    }
+            };
+            if (column0 + group <= Shape::columns)
+                add([&](int c, long d) { return right(batch, column0 + c * width, d, Full{}); });
+            else
+                add([&](int c, long d) {
+                    const long left_over = Shape::columns - column0 - c * width;
+                    return left_over > 0 ? right(batch, column0 + c * width, d, Part{int(least(left_over, width))}) : vec{};
+                });
+#pragma GCC unroll 8
+            for (int i = 0; i < rows; ++i)
+#pragma GCC unroll 8
+                for (int c = 0; c < across; ++c)
+                    store(product[i] + c * width, total[i][c], Full{});
+        }
+        for (int i = 0; i < rows; ++i)
+            each<1>(0, least(group, Shape::columns - column0), [&](long j, int, auto lanes) {
+                finish(batch, i, column0 + j, load(product[i] + j, Full{}), lanes);
+            });
     }
 }
 

@@ -40,20 +40,23 @@ struct Part {
     operator int() const { return count; }
 };
 
-// Calls body(i, slot, lanes) for i in 0..n by the vector width. Slots 0..unroll-1 take turns: accumulators that are kept
-// by slot don't wait for each other.
+constexpr long blocks(long n, long size) { return (n + size - 1) / size; }
+constexpr long least(long a, long b) { return a < b ? a : b; }
+
+// Calls body(i, slot, lanes) for i from begin to end by the vector width. Slots 0..unroll-1 take turns: accumulators
+// that are kept by slot don't wait for each other.
 template <int unroll, class Body>
-SIMD_INLINE void each(long n, Body body)
+SIMD_INLINE void each(long begin, long end, Body body)
 {
-    long i = 0;
-    for (; i + unroll * width <= n; i += unroll * width)
+    long i = begin;
+    for (; i + unroll * width <= end; i += unroll * width)
 #pragma GCC unroll 8
         for (int slot = 0; slot < unroll; ++slot)
             body(i + slot * width, slot, Full{});
-    for (; i + width <= n; i += width)
+    for (; i + width <= end; i += width)
         body(i, 0, Full{});
-    if (i < n)
-        body(i, 0, Part{int(n - i)});
+    if (i < end)
+        body(i, 0, Part{int(end - i)});
 }
 
 // ---- making vectors
@@ -103,7 +106,12 @@ SIMD_INLINE lvec to_long(ivec x) { return __builtin_convertvector(x, lvec); }
 SIMD_INLINE long long to_long(int x) { return x; }
 SIMD_INLINE lvec to_long(vec x) { return __builtin_convertvector(x, lvec); }
 SIMD_INLINE long long to_long(float x) { return (long long)x; }
+SIMD_INLINE ivec mask_to_int(ivec mask) { return -mask; }
+SIMD_INLINE int mask_to_int(bool mask) { return mask; }
 SIMD_INLINE ivec narrow_mask(lvec mask) { return __builtin_convertvector(mask, ivec); }
+SIMD_INLINE bool narrow_mask(bool mask) { return mask; }
+SIMD_INLINE ivec invert(ivec mask) { return ~mask; }
+SIMD_INLINE bool invert(bool mask) { return !mask; }
 
 // ---- memory
 
@@ -212,16 +220,17 @@ SIMD_INLINE void store(Element* p, Value x, Lanes lanes)
     store(p, 1, x, lanes);
 }
 
-// Past the caches: for outputs that are larger than the caches, saves reading them first. `p` is on a vector boundary.
-SIMD_INLINE void stream(float* p, vec x, Full)
+// Past the caches, where `p` is on a vector boundary: an output that is larger than the caches is not read first.
+SIMD_INLINE void stream(float* p, vec x, Full lanes)
 {
 #if SIMD_BYTES == 64
-    __builtin_ia32_movntps512(p, x);
+    if ((unsigned long)p % sizeof(vec) == 0)
+        return __builtin_ia32_movntps512(p, x);
 #elif SIMD_BYTES == 32
-    __builtin_ia32_movntps256(p, x);
-#else
-    *(unaligned_vec*)p = x;
+    if ((unsigned long)p % sizeof(vec) == 0)
+        return __builtin_ia32_movntps256(p, x);
 #endif
+    store(p, x, lanes);
 }
 SIMD_INLINE void stream(float* p, vec x, Part lanes) { store(p, x, lanes); }
 
@@ -266,6 +275,8 @@ SIMD_INLINE vec min(vec a, vec b)
 }
 SIMD_INLINE vec max(vec a, float b) { return b == b ? (a < b ? all(b) : a) : all(b); }
 SIMD_INLINE vec min(vec a, float b) { return b == b ? (a > b ? all(b) : a) : all(b); }
+SIMD_INLINE vec relu(vec x) { return x < 0.0f ? vec{} : x; }
+SIMD_INLINE float relu(float x) { return x < 0.0f ? 0.0f : x; }
 SIMD_INLINE vec max(float a, vec b) { return max(b, a); }
 SIMD_INLINE vec min(float a, vec b) { return min(b, a); }
 
@@ -453,6 +464,9 @@ SIMD_LANEWISE(acos, __builtin_acosf)
 SIMD_LANEWISE(atan, __builtin_atanf)
 SIMD_LANEWISE(sinh, __builtin_sinhf)
 SIMD_LANEWISE(cosh, __builtin_coshf)
+SIMD_LANEWISE(exp2, __builtin_exp2f)
+SIMD_LANEWISE(log2, __builtin_log2f)
+SIMD_LANEWISE(log10, __builtin_log10f)
 SIMD_LANEWISE(floor, __builtin_floorf)
 SIMD_LANEWISE(ceil, __builtin_ceilf)
 SIMD_LANEWISE(trunc, __builtin_truncf)
