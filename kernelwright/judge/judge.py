@@ -30,7 +30,7 @@ from kernelwright.judge.inputs import Case, FreshInputs, State
 from kernelwright.judge.objection import Objection, during
 from kernelwright.judge.processes import Fault, Workshop
 from kernelwright.judge.timing import Pair, Side
-from kernelwright.judge.track import Outputs, Track, clock, round_trip
+from kernelwright.judge.track import Lap, Outputs, Track, clock, round_trip
 from kernelwright.judge.verify import Standard, Verification, explain, standard, verify
 
 BaselineName = Literal["eager", "compile"]
@@ -154,8 +154,7 @@ class IsolatedJudge:
             self._verification(examinee).check(first, self._demand(first))
             examinee.release()
         with during("time"):
-            self._track.refresh()
-            laps = [self._clean_lap(examinee)[0] for _ in range(SCREENING_LAPS + 1)]
+            laps = [timing.quietest(lambda: self._fresh_lap(examinee)).ns for _ in range(SCREENING_LAPS + 1)]
         return Screened(statistics.median(laps[1:]))
 
     def _examine(self, examinee: Examinee) -> Accepted:
@@ -179,23 +178,28 @@ class IsolatedJudge:
         self._pair(-1, sides)  # warms both up
         gain, seconds = self._task.contract.gain, self._options.seconds
         pairs = tuple(timing.take_pairs(lambda i: self._pair(i, sides), gain, seconds, time.monotonic))
-        return Timing(self._name(baseline), tuple(p[0] for p in pairs), tuple(p[1] for p in pairs))
+        return timing.as_timing(self._name(baseline), pairs)
 
     def _pair(self, number: int, sides: Mapping[Side, Examinee]) -> Pair:
         """Both sides on the same fresh inputs, every output compared."""
         self._track.refresh()
         laps = {side: self._clean_lap(sides[side]) for side in timing.order(number)}
-        self._compare(laps["candidate"][1], laps["baseline"][1])
-        return laps["baseline"][0], laps["candidate"][0]
+        baseline, candidate = laps["baseline"], laps["candidate"]
+        self._compare(candidate.outputs, baseline.outputs)
+        return Pair(baseline.ns, candidate.ns, max(baseline.disturbance, candidate.disturbance))
 
-    def _clean_lap(self, examinee: Examinee) -> tuple[float, Outputs]:
+    def _clean_lap(self, examinee: Examinee) -> Lap:
         lap = self._lap(examinee)
         touched = self._track.desk.touched()
         if touched:
             raise Fault(f"a timed call overwrote {touched}")
         return lap
 
-    def _lap(self, examinee: Examinee) -> tuple[float, Outputs]:
+    def _fresh_lap(self, examinee: Examinee) -> Lap:
+        self._track.refresh()
+        return self._lap(examinee)
+
+    def _lap(self, examinee: Examinee) -> Lap:
         for other in self._examinees:
             other.worker.pause()
         return self._track.lap(examinee)
@@ -297,11 +301,12 @@ class IsolatedJudge:
         return Baselines(measured, (("compile", missing),) if missing else (), degenerate)
 
     def _judge_task(self) -> str:
-        """Prepares the answers of all cases, and says whether they differ."""
+        """Prepares the answers of all cases, and says why they tell too little; "" where they tell enough."""
+        groups: dict[int, list[adequacy.Outputs]] = {}
         for case in self._key.cases:
-            self._standard(case)
-        outputs = [self._key.answer(case).outputs for case in self._key.cases[:2]]
-        return adequacy.degenerate(outputs, self._demand(self._key.cases[0]).allowed)
+            if self._standard(case):
+                groups.setdefault(case.weights, []).append(self._key.answer(case).outputs)
+        return adequacy.degenerate(tuple(groups.values()), self._demand(self._key.cases[0]).allowed)
 
     # Baselines
 
@@ -340,8 +345,7 @@ class IsolatedJudge:
         samples: dict[BaselineName, list[float]] = {name: [] for name in runners}
         for number in range(BASELINE_PAIRS + 1):
             for name in list(runners)[:: 1 if number % 2 else -1]:
-                self._track.refresh()
-                samples[name].append(self._lap(runners[name])[0])
+                samples[name].append(timing.quietest(lambda n=name: self._fresh_lap(runners[n])).ns)
         measured = tuple(Measured(name, tuple(taken[1:])) for name, taken in samples.items())
         fastest = min(measured, key=lambda one: statistics.median(one.samples_ns))
         self._fastest = runners[fastest.name]

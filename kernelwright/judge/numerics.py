@@ -17,6 +17,7 @@ from torch import Tensor
 EPS32 = torch.finfo(torch.float32).eps
 SHORTEST_ROW = 32  # a last dimension below this is no row: few elements may all be small by cancellation
 TILE = 64
+LONGEST = 1 << 14  # terms; honest kernels, as PyTorch's own, sum more than that in parts
 WEAKEST = 2.0**-10  # of an output's largest magnitude: rows weaker than that are measured against this
 CHUNK = 1 << 18  # elements compared at a time, so that temporaries stay in cache
 
@@ -40,7 +41,7 @@ def floor(dtype: torch.dtype, length: int) -> float:
     if not dtype.is_floating_point:
         return 0.0
     eps = torch.finfo(dtype).eps
-    return 2 * eps + 8 * min(EPS32, eps) * math.sqrt(length)
+    return 2 * eps + 8 * min(EPS32, eps) * math.sqrt(min(length, LONGEST))
 
 
 def allowed(least: float, baseline: float) -> float:

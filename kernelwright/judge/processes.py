@@ -118,6 +118,11 @@ class Worker:
             os.killpg(self.pid, signal.SIGCONT)
             self._paused = False
 
+    def waited(self) -> int:
+        """Nanoseconds that its threads have stood in line for a core since they started; 0 where nobody counts."""
+        counters = Path(f"/proc/{self.pid}/task").glob("*/schedstat")
+        return sum(int(counter.read_text().split()[1]) for counter in counters)
+
     def output(self) -> str:
         """The end of what the worker printed, for people."""
         size = os.fstat(self._log).st_size

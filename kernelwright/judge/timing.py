@@ -6,20 +6,47 @@ Pure decisions; whoever takes the samples is passed in.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from typing import Literal
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol, TypeVar
 
 from kernelwright.core.outcome import Timing
 from kernelwright.core.stats import interval
 
 Side = Literal["baseline", "candidate"]
-Pair = tuple[float, float]
 
 LOOKS = (10, 20, 40)  # pairs after which to look whether more are needed
 SURE = 0.99  # confidence of the early looks; three looks at 95 % would err more often than 5 %
+QUIET = 0.05  # share of a lap that threads may stand in line for a core
+TRIES = 3  # for a quiet one
 FEWEST = 6  # pairs below which no time limit stops
 ROUND_TRIPS = 30  # a sample takes at least so many empty round trips, so that their noise is small beside it
 MOST_CALLS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Nanoseconds a call of both sides on the same inputs, and the larger disturbance of the two."""
+
+    baseline_ns: float
+    candidate_ns: float
+    disturbance: float = 0.0
+
+
+class Disturbed(Protocol):
+    @property
+    def disturbance(self) -> float: ...
+
+
+D = TypeVar("D", bound=Disturbed)
+
+
+def quietest(take: Callable[[], D]) -> D:
+    """The first that other processes left alone; of a few that they did not, the one they disturbed least."""
+    taken: list[D] = []
+    while not taken or (taken[-1].disturbance > QUIET and len(taken) < TRIES):
+        taken.append(take())
+    return min(taken, key=lambda one: one.disturbance)
 
 
 def calls_per_sample(call_ns: float, round_trip_ns: float, bytes_a_call: int, memory: int) -> int:
@@ -39,13 +66,16 @@ def order(pair: int) -> tuple[Side, Side]:
 
 
 def take_pairs(take: Callable[[int], Pair], gain: float, seconds: float, now: Callable[[], float]) -> Iterator[Pair]:
-    """Pairs until an early look is sure, or the last look or the time limit is reached."""
+    """Pairs until an early look is sure, or the last look or the time limit is reached.
+
+    On a busy machine no early look is taken: bursts of other work fake a difference that more pairs even out.
+    """
     deadline = now() + seconds
     pairs: list[Pair] = []
     for number in range(LOOKS[-1]):
-        pairs.append(take(number))
+        pairs.append(quietest(lambda n=number: take(n)))
         yield pairs[-1]
-        if len(pairs) in LOOKS and decided(pairs, gain):
+        if len(pairs) in LOOKS and all(pair.disturbance <= QUIET for pair in pairs) and decided(pairs, gain):
             return
         if len(pairs) >= FEWEST and now() >= deadline:
             return
@@ -53,6 +83,9 @@ def take_pairs(take: Callable[[int], Pair], gain: float, seconds: float, now: Ca
 
 def decided(pairs: list[Pair], gain: float) -> bool:
     """Whether the speed-up is surely above the gain that counts, or surely below it."""
-    baseline, candidate = zip(*pairs, strict=True)
-    low, high = interval(Timing("", tuple(baseline), tuple(candidate)), SURE)
+    low, high = interval(as_timing("", pairs), SURE)
     return low > gain or high < gain
+
+
+def as_timing(baseline: str, pairs: Sequence[Pair]) -> Timing:
+    return Timing(baseline, tuple(pair.baseline_ns for pair in pairs), tuple(pair.candidate_ns for pair in pairs))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from torch import Tensor
 
@@ -19,6 +20,15 @@ EMPTY_TRIPS = 15
 Outputs = Sequence[tuple[Tensor, ...]]
 
 
+@dataclass(frozen=True, slots=True)
+class Lap:
+    """Nanoseconds a call, every output, and the share of the time that threads stood in line for a core."""
+
+    ns: float
+    outputs: Outputs
+    disturbance: float
+
+
 class Track:
     """Samples of `desk.count` calls. One worker runs at a time; the others are to be paused by the caller."""
 
@@ -31,14 +41,15 @@ class Track:
             self._fresh.write(self.desk.own(call))
         self.desk.publish()
 
-    def lap(self, examinee: Examinee) -> tuple[float, Outputs]:
-        """Nanoseconds a call, and every output."""
+    def lap(self, examinee: Examinee) -> Lap:
         examinee.sit(self.desk)
+        before = examinee.worker.waited()
         elapsed = clock(examinee, self.desk.count)
+        waited = examinee.worker.waited() - before
         outputs = examinee.outputs(self.desk.count)
         examinee.release()
         examinee.worker.pause()
-        return per_call(elapsed, self.round_trip_ns, self.desk.count), outputs
+        return Lap(per_call(elapsed, self.round_trip_ns, self.desk.count), outputs, max(waited, 0) / elapsed)
 
 
 def clock(examinee: Examinee, count: int) -> int:

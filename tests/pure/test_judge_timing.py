@@ -6,15 +6,25 @@ import random
 
 import pytest
 
-from kernelwright.judge.timing import FEWEST, LOOKS, MOST_CALLS, calls_per_sample, order, per_call, take_pairs
+from kernelwright.judge.timing import (
+    FEWEST,
+    LOOKS,
+    MOST_CALLS,
+    Pair,
+    calls_per_sample,
+    order,
+    per_call,
+    quietest,
+    take_pairs,
+)
 
 
-def counted(ratio: float, noise: float, seconds: float = 1e9, step: float = 0.0) -> int:
+def counted(ratio: float, noise: float, seconds: float = 1e9, step: float = 0.0, disturbance: float = 0.0) -> int:
     """Pairs taken when the baseline takes `ratio` times as long, and each pair takes `step` seconds."""
     draw = random.Random(1)
     clock = iter(range(10**6))
     pairs = take_pairs(
-        lambda _: (ratio * draw.lognormvariate(0, noise), draw.lognormvariate(0, noise)),
+        lambda _: Pair(ratio * draw.lognormvariate(0, noise), draw.lognormvariate(0, noise), disturbance),
         1.03, seconds, lambda: next(clock) * step,
     )  # fmt: skip
     return len(list(pairs))
@@ -32,6 +42,16 @@ def test_what_is_clear_is_decided_at_the_first_look_and_what_is_not_at_the_last(
 def test_time_runs_out_but_not_before_a_few_pairs() -> None:
     assert counted(1.03, 0.05, seconds=0.0, step=1.0) == FEWEST
     assert counted(1.03, 0.05, seconds=25.0, step=1.0) < LOOKS[-1]
+
+
+def test_a_busy_machine_gets_no_early_verdict() -> None:
+    assert counted(2.0, 0.05, disturbance=0.5) == LOOKS[-1]
+
+
+def test_disturbed_pairs_are_taken_again_a_few_times() -> None:
+    shares = iter([0.9, 0.3, 0.5, 0.0])
+    assert quietest(lambda: Pair(1.0, 1.0, next(shares))).disturbance == 0.3
+    assert quietest(lambda: Pair(1.0, 1.0, next(shares))).disturbance == 0.0
 
 
 def test_each_side_goes_first_as_often_as_second() -> None:

@@ -147,6 +147,7 @@ def test_the_rule_by_hand() -> None:
     assert allowed(least, least / 2) == 2 * least
     assert allowed(least, least * 5) == 16 * least
     assert allowed(least, least * 100) == 200 * least  # PyTorch itself must pass
+    assert floor(torch.float32, 10**9) == 2 * EPS32 + 8 * EPS32 * 128
     assert floor(torch.int64, 9) == 0
     assert floor(torch.float64, 100) < 1e-13
 
