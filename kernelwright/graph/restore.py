@@ -61,7 +61,7 @@ def _infer(node: fx.Node, mode: object) -> object:
 def _viewable(val: Any, wanted: Any) -> bool:
     try:
         val.view(wanted)
-    except RuntimeError:
+    except (RuntimeError, ValueError):  # the latter from fake tensors
         return False
     return True
 

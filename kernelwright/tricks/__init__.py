@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from kernelwright.tricks.channels_last import channels_last
 from kernelwright.tricks.drop_unit_reduction import drop_unit_reduction
 from kernelwright.tricks.fold_reduction import fold_reduction
 from kernelwright.tricks.fold_scale import fold_scale
@@ -14,4 +15,11 @@ from kernelwright.tricks.trick import IllegalTrick, Trick
 
 __all__ = ["TRICKS", "IllegalTrick", "Trick"]
 
-TRICKS: tuple[Trick, ...] = (push_slice, drop_unit_reduction, idle_clamp, fold_scale, fold_reduction)
+TRICKS: tuple[Trick, ...] = (
+    push_slice,
+    drop_unit_reduction,
+    idle_clamp,
+    fold_scale,
+    fold_reduction,
+    channels_last,
+)
