@@ -21,9 +21,9 @@ from kernelwright.core.stats import interval, median_ms, speedup, verdict
 
 
 def choose(baselines: Baselines, trials: Sequence[Trial], gain: float) -> Choice:
-    """Keep the largest speed-up among the trials whose whole interval lies above `gain`; else fall back."""
+    """Keep the trial that is surely fastest: the highest lower bound, where that is above `gain`; else fall back."""
     last = {digest(trial.candidate): trial for trial in trials}
-    faster = [(speedup(trial.outcome.timing), key) for key, trial in last.items()
+    faster = [(interval(trial.outcome.timing)[0], key) for key, trial in last.items()
               if isinstance(trial.outcome, Accepted) and verdict(trial.outcome.timing, gain) == "FASTER"]  # fmt: skip
     if not faster:
         return Fallback(fastest(baselines), _why_none(last, gain), _passed(last, gain, None))
