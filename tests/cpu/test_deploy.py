@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from kernelwright.capture.module import render
 from kernelwright.capture.source import spec_of
@@ -79,13 +80,18 @@ OTHER_CALLS: dict[str, Callable[[Optimized], bool]] = {
     "a replaced submodule": lambda model: (setattr(model, "head", nn.Linear(8, 4)), ran_kernel(model, X, 1.0))[1],
     "a hook on a submodule": lambda model: (model.head.register_forward_hook(_negate), ran_kernel(model, X, 1.0))[1],
     "a hook on the original": lambda model: (model.original.register_forward_pre_hook(_as_is), _fits(model))[1],
-    "a changed number of the user's class": lambda model: (setattr(model.original, "factor", 3.0), ran_kernel(model, X, 1.0))[1],
-    "a changed plain tensor": lambda model: (setattr(model.original, "steps", torch.ones(4)), ran_kernel(model, X, 1.0))[1],
+    "a changed number of the user's class": lambda model: _ran_with(model, "factor", 3.0),
+    "a changed plain tensor": lambda model: _ran_with(model, "steps", torch.ones(4)),
 }  # fmt: skip
 
 
 class Tagged(torch.Tensor):
     pass
+
+
+def _ran_with(model: Optimized, name: str, value: object) -> bool:
+    setattr(model.original, name, value)
+    return ran_kernel(model, X, 1.0)
 
 
 def _replace(module: nn.Module, name: str, value: torch.Tensor) -> None:
@@ -136,7 +142,7 @@ def test_calls_that_do_not_mean_what_they_say_are_the_originals() -> None:
             fits.append(_fits(model))
         with torch.device("meta"):
             fits.append(_fits(model))
-        with torch.utils.flop_counter.FlopCounterMode(display=False):
+        with FlopCounterMode(display=False):
             fits.append(_fits(model))
         torch.func.vmap(lambda x: fits.append(_fits(model)) or x)(X)
         torch.jit.trace(lambda x: fits.append(_fits(model)) or x, X, check_trace=False)
@@ -273,11 +279,20 @@ def test_making_the_kernel_leaves_the_callers_random_state_alone() -> None:
     assert torch.equal(torch.get_rng_state(), after) and not torch.equal(before, after)
 
 
+OPEN = """
+import sys, torch
+model = torch.load(sys.argv[1], weights_only=False)
+print(model.fault or model(torch.ones(3, 8)).shape)
+"""
+
+
 def test_a_pickle_opens_in_another_process(tmp_path: Path) -> None:
     model = deploy(nn.Linear(8, 4), "from torch.nn import Linear as ModelNew", (8, 4), [spec_of(X)])
     torch.save(model, tmp_path / "model.pt")
-    script = "import sys, torch; m = torch.load(sys.argv[1], weights_only=False); print(m.fault or m(torch.ones(3, 8)).shape)"
-    done = subprocess.run(
-        [sys.executable, "-c", script, str(tmp_path / "model.pt")], capture_output=True, text=True, check=True
-    )
-    assert done.stdout.strip() == "torch.Size([3, 4])"
+    assert python(tmp_path, "-c", OPEN, "model.pt") == "torch.Size([3, 4])"
+
+
+def python(folder: Path, *arguments: str) -> str:
+    """What a new interpreter prints, started in a folder."""
+    command = [sys.executable, *arguments]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True).stdout.strip()
