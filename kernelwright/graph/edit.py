@@ -69,6 +69,25 @@ def replace(old: fx.Node, new: fx.Node) -> None:
     old.graph.erase_node(old)
 
 
+def hoist(node: fx.Node, before: fx.Node) -> None:
+    """Move a value that depends on no input, with all that it is made of, to before a node."""
+    if node < before:
+        return
+    for source in node.all_input_nodes:
+        hoist(source, before)
+    before.prepend(node)
+
+
+def call_once(before: fx.Node, target: Op, *args: Any, name: str | None = None) -> fx.Node:
+    """Like `call`; a call with the same arguments that stands earlier is taken instead."""
+    made = call(before, target, *args, name=name)
+    for twin in made.all_input_nodes[0].users:
+        if twin is not made and twin < made and (twin.target, twin.args, twin.kwargs) == (target, made.args, {}):
+            before.graph.erase_node(made)
+            return twin
+    return made
+
+
 def take_over(old: fx.Node, new: fx.Node, name: str = "") -> None:
     """Like `replace`; the new node goes by the old one's name, or by that of a node which is gone."""
     replace(old, new)

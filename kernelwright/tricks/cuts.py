@@ -90,8 +90,15 @@ def _pieces(value: Any) -> list[Piece]:
 
 def cut_of(node: fx.Node) -> Piece | None:
     """What this select, slice or only used part of a split takes, and from which node; None where it takes all."""
-    piece = _selected(node) or _sliced(node) or _split(node)
-    return piece if piece is not None and piece.cut.count < shape(piece.node)[piece.cut.dim] else None
+    piece = taken(node)
+    if piece is None or piece.cut.count == shape(piece.node)[piece.cut.dim]:
+        return None
+    return piece if piece.node in node.all_input_nodes or len(node.all_input_nodes[0].users) == 1 else None
+
+
+def taken(node: fx.Node) -> Piece | None:
+    """What this select, slice or part of a split takes, and from which node."""
+    return _selected(node) or _sliced(node) or _split(node)
 
 
 def _selected(node: fx.Node) -> Piece | None:
@@ -122,8 +129,6 @@ def _split(node: fx.Node) -> Piece | None:
     assert isinstance(source, fx.Node)
     dim = dim_of(source, arguments(split)["dim"])
     parts = split.meta["val"]
-    if len(split.users) != 1:
-        return None
     if is_call(split, aten.unbind):
         return Piece(source, Cut(dim, place, 1, drops=True))
     before = sum(part.shape[dim] for part in parts[:place])
