@@ -47,7 +47,7 @@ def optimize(
     *,
     device: str | None = None,
     budget: float | None = None,
-    store: Path | None = None,
+    store: Path | str | None = None,
     on_capture_error: Literal["raise", "keep"] = "raise",
     tell: Tell = lambda event: None,
 ) -> nn.Module:
@@ -60,7 +60,7 @@ def optimize(
     The result shares the parameters of `model`. Where PyTorch is kept, `model` itself is returned.
     Raises CaptureError, UsageError, MachineError or StoreError.
     """
-    chosen = _overridden(configuration.load(), device, budget, store)
+    chosen = _overridden(configuration.load(), device, budget, None if store is None else Path(store))
     target = detect(chosen.device, chosen.compiler)
     try:
         subject = from_module(model, check_inputs(example_inputs), target, Contract())

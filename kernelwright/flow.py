@@ -37,20 +37,24 @@ class Budget:
 
 
 def optimize(task: Task, engines: Sequence[Engine], judge: Judge, store: Store, budget: Budget, tell: Tell) -> Choice:
-    """Propose, screen and examine, round by round, until nothing is proposed or the budget is spent; then choose."""
+    """Propose, screen and examine, round by round, until nothing is proposed or the budget is spent; then choose.
+
+    The first round is always gone through. A fallback for lack of time is no decision: the next run searches on.
+    """
     baselines = judge.baselines()
     tell(baselines)
     history: tuple[Trial, ...] = ()
     for number in count():
         batch = _proposals(engines, task, history)
-        if not batch or budget.spent:
+        if not batch or (history and budget.spent):
             break
         for trial in _round(number, batch, judge, _bar(baselines, history), budget):
             store.remember(task, trial)
             tell(trial)
             history += (trial,)
     choice = choose(baselines, history, task.contract.gain)
-    store.decide(task, choice, baselines)
+    if isinstance(choice, Keep) or not budget.spent:
+        store.decide(task, choice, baselines)
     tell(choice)
     return choice
 
@@ -98,8 +102,8 @@ def _round(number: int, batch: dict[Candidate, str], judge: Judge, bar: float, b
     for candidate, outcome in zip(batch, judge.screen(tuple(batch)), strict=True):
         screened.append(Trial(number, batch[candidate], candidate, outcome, judge.environment))
         yield screened[-1]
-    for trial in _most_promising(screened, bar):
-        if budget.spent:
+    for place, trial in enumerate(_most_promising(screened, bar)):
+        if place and budget.spent:
             return
         yield examine(trial, judge)
 

@@ -117,6 +117,22 @@ def test_a_spent_budget_proposes_no_more_but_chooses(store) -> None:
     assert judge.asked == ["screen 1.5", "examine 1.5"]
 
 
+def test_a_budget_that_is_spent_at_once_still_pays_for_one_round(store) -> None:
+    judge = NullJudge()
+    choice, _ = run(store, judge, ("1.5",), ("3.0",), budget=flow.Budget(deadline=0.0, now=lambda: 0.0))
+    assert isinstance(choice, Keep)
+    assert judge.asked == ["screen 1.5", "examine 1.5"]
+
+
+def test_a_fallback_for_lack_of_time_is_not_remembered(store) -> None:
+    budget = flow.Budget(deadline=0.0, now=lambda: 0.0)
+    choice, _ = run(store, NullJudge(), ("0.5",), ("3.0",), budget=budget)
+    assert isinstance(choice, Fallback)
+    assert store.decision(TASK) is None
+    choice, _ = run(store, NullJudge(), ("0.5",))
+    assert store.decision(TASK) is not None
+
+
 def test_an_interrupted_run_resumes_where_it_was(store) -> None:
     class Interrupted(NullJudge):
         def examine(self, candidate: Candidate) -> Rejected | Accepted:
