@@ -23,7 +23,7 @@ class Of(nn.Module):
 
 
 CASES = {
-    "layer_norm": (Of(lambda n, x: n(x), nn.LayerNorm((6, 6))), X),
+    "layer_norm": (Of(lambda n, x: n(x), nn.LayerNorm([6, 6])), X),
     "rms_norm": (Of(lambda n, x: n(x), nn.RMSNorm(6)), X),
     "batch_norm": (Of(lambda n, x: n(x), nn.BatchNorm2d(8)).eval(), X),
     "softmax": (Of(lambda x: x.softmax(1)), X),
