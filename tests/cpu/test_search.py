@@ -103,6 +103,8 @@ def test_every_candidate_computes_what_the_module_does(name: str) -> None:
             wanted, got = flat(model(*inputs)), flat(new(*inputs))
         for one, other in zip(got, wanted, strict=True):
             assert torch.allclose(one, other, rtol=2e-5, atol=2e-6), candidate.source
+            if other.numel() < other.untyped_storage().nbytes() // other.element_size():
+                continue  # a slice of something larger may come back compact
             assert one.stride() == other.stride(), candidate.source
         for one, other in zip(new.buffers(), model.buffers(), strict=True):
             torch.testing.assert_close(one, other)
