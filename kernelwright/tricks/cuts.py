@@ -322,7 +322,7 @@ def _stack(node: fx.Node, cut: Cut) -> Route:
 
 def _permutation(node: fx.Node, cut: Cut) -> Route:
     source: Any = node.args[0]
-    order = _order(node)
+    order = order_of(node)
     inner = cut.at(order[cut.dim])
     left = [inner.after(dim) for place, dim in enumerate(order) if place != cut.dim or not cut.drops]
     if left == sorted(left):
@@ -330,7 +330,7 @@ def _permutation(node: fx.Node, cut: Cut) -> Route:
     return Route(aten.permute.default, (Piece(source, inner), left))
 
 
-def _order(node: fx.Node) -> list[int]:
+def order_of(node: fx.Node) -> list[int]:
     """Which dimension of its source each dimension of a permuted tensor is."""
     source = node.args[0]
     assert isinstance(source, fx.Node)
