@@ -32,7 +32,7 @@ TAKEN = frozenset(
     "mask_to_int to_long narrow_mask invert load store stream stream_end select fill max min relu join sum product "
     "largest smallest abs isnan with_sign sqrt rsqrt scale whole exp expm1 log log1p sigmoid tanh erf sin cos tan asin "
     "acos atan sinh cosh exp2 log2 log10 floor ceil trunc round pow first gather lanes slot left right finish scratch row column batch "
-    "depth block blocks out least matmul transpose total multiply pick part product narrow Shape tl triton torch offsets mask pid".split()
+    "depth block blocks out least matmul transpose total multiply pick part product narrow within Sum Product Largest Smallest Reduction combined chunk strip end one Shape tl triton torch offsets mask pid".split()
 )
 ONCE = {aten.pow.Tensor_Scalar, aten.sign.default, aten.isnan.default}  # read their operand more than once
 
@@ -90,16 +90,11 @@ def indent(lines: Iterable[str], depth: int) -> list[str]:
     return [f"{'    ' * depth}{line}" if line else line for line in lines]
 
 
-def loaded(name: str, address: str, node: fx.Node, vector: bool) -> Text:
-    """What a leaf's element reads as, once a line has fetched it or where it is fetched in place."""
-    return Text(address or name, ATOM, kind_of(node), vector)
-
-
 def _inside(node: fx.Node, text: Text, wanted: AbstractSet[fx.Node], keep: AbstractSet[fx.Node]) -> bool:
+    if node.target in QUIET and (text.text.isidentifier() or not node.all_input_nodes):
+        return True
     if node in keep:
         return False
-    if node.target in QUIET:
-        return True
     users = [user for user in node.users if user in wanted]
     return (
         len(node.users) == len(users) == 1

@@ -11,6 +11,7 @@ import math
 import struct
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 import torch
@@ -66,6 +67,7 @@ ARITHMETIC = {
     aten.minimum.default: "minimum", aten.bitwise_and.Tensor: "and", aten.bitwise_or.Tensor: "or",
     aten.logical_and.default: "and", aten.logical_or.default: "or", aten.bitwise_not.default: "not",
     aten.logical_not.default: "not", aten.clamp_min.default: "maximum", aten.clamp_max.default: "minimum",
+    aten.clamp_min.Tensor: "maximum", aten.clamp_max.Tensor: "minimum",
     aten.pow.Tensor_Tensor: "power", aten.pow.Scalar: "power",
 }  # fmt: skip
 
@@ -293,6 +295,8 @@ def decimal(value: float) -> str:
     nearest = _float32(value)
     digits = next(digits for digits in range(1, 10) if _float32(float(f"{nearest:.{digits}g}")) == nearest)
     text = f"{nearest:.{digits}g}"
+    if "e" in text and 1e-4 <= abs(nearest) < 1e7:
+        text = f"{Decimal(text):f}"
     return text if any(sign in text for sign in ".e") else f"{text}.0"
 
 

@@ -43,6 +43,9 @@ struct Part {
 constexpr long blocks(long n, long size) { return (n + size - 1) / size; }
 constexpr long least(long a, long b) { return a < b ? a : b; }
 
+// The index itself, or the nearest that there is.
+constexpr long within(long index, long extent) { return index < 0 ? 0 : index < extent ? index : extent - 1; }
+
 // Calls body(i, slot, lanes) for i from begin to end by the vector width. Slots 0..unroll-1 take turns: accumulators
 // that are kept by slot don't wait for each other.
 template <int unroll, class Body>
@@ -308,6 +311,64 @@ SIMD_INLINE float largest(vec x)
 SIMD_INLINE float smallest(vec x)
 {
     return join(x, [](float a, float b) { return min(a, b); });
+}
+
+// ---- reductions of a row: `take` vectors in turns of four slots, then `result`
+
+template <class Both>
+struct Reduction {
+    static constexpr int slots = 4;
+    vec part[slots];
+    SIMD_INLINE Reduction()
+    {
+        for (int slot = 0; slot < slots; ++slot)
+            part[slot] = all(Both::start());
+    }
+    template <class Lanes>
+    SIMD_INLINE void take(vec x, int slot, Lanes lanes)
+    {
+        part[slot] = Both::join(part[slot], fill(x, Both::start(), lanes));
+    }
+    SIMD_INLINE float result() const
+    {
+        const vec one = Both::join(Both::join(part[0], part[1]), Both::join(part[2], part[3]));
+        return join(one, [](float a, float b) { return Both::join(a, b); });
+    }
+};
+
+struct Adding {
+    static constexpr float start() { return 0.0f; }
+    template <class T>
+    static SIMD_INLINE T join(T a, T b) { return a + b; }
+};
+struct Multiplying {
+    static constexpr float start() { return 1.0f; }
+    template <class T>
+    static SIMD_INLINE T join(T a, T b) { return a * b; }
+};
+struct TakingLargest {
+    static constexpr float start() { return -infinity; }
+    template <class T>
+    static SIMD_INLINE T join(T a, T b) { return max(a, b); }
+};
+struct TakingSmallest {
+    static constexpr float start() { return infinity; }
+    template <class T>
+    static SIMD_INLINE T join(T a, T b) { return min(a, b); }
+};
+
+typedef Reduction<Adding> Sum;
+typedef Reduction<Multiplying> Product;
+typedef Reduction<TakingLargest> Largest;
+typedef Reduction<TakingSmallest> Smallest;
+
+// The results of several parts of a row, as one.
+template <class Whole>
+SIMD_INLINE float combined(const float* results, long count)
+{
+    Whole whole;
+    each<4>(0, count, [&](long i, int slot, auto lanes) { whole.take(load(results + i, lanes), slot, lanes); });
+    return whole.result();
 }
 
 // ---- exactly rounded
