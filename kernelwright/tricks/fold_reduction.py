@@ -107,11 +107,11 @@ def _is_feature(folded: LinearMap | Product, dims: tuple[int, ...]) -> bool:
 
 def _fold_features(before: fx.Node, folded: LinearMap | Product, kind: str, dims: tuple[int, ...]) -> fx.Node:
     if isinstance(folded, Product):
-        right = call(before, REDUCE[kind], folded.right, [-1], True)
+        right = call(before, REDUCE[kind], folded.right, [-1], True, name=_named(folded.right, kind))
         return call(before, folded.node.target, folded.left, right)
     if folded.groups > 1:
         return _fold_groups(before, folded, kind)
-    weight = call(before, REDUCE[kind], folded.weight, [folded.weight_channel], True)
+    weight = call(before, REDUCE[kind], folded.weight, [folded.weight_channel], True, name=_named(folded.weight, kind))
     return again(before, folded, weight=weight, bias=_reduced_bias(before, folded, kind))
 
 
@@ -127,15 +127,21 @@ def _fold_groups(before: fx.Node, folded: LinearMap, kind: str) -> fx.Node:
 
 
 def _reduced_bias(before: fx.Node, folded: LinearMap, kind: str) -> fx.Node | None:
-    return None if folded.bias is None else call(before, REDUCE[kind], folded.bias, [0], True)
+    if folded.bias is None:
+        return None
+    return call(before, REDUCE[kind], folded.bias, [0], True, name=_named(folded.bias, kind))
+
+
+def _named(part: fx.Node, kind: str) -> str:
+    return f"{part.name}_{kind}"
 
 
 def _fold_rows(before: fx.Node, folded: LinearMap | Product, kind: str, dims: tuple[int, ...]) -> fx.Node:
     if isinstance(folded, Product):
         from_right = [dim - len(shape(folded.node)) for dim in dims]
-        left = call(before, REDUCE[kind], folded.left, from_right, True)
+        left = call(before, REDUCE[kind], folded.left, from_right, True, name=_named(folded.left, kind))
         return call(before, folded.node.target, left, folded.right)
-    rows = call(before, REDUCE[kind], folded.input, list(dims), True)
+    rows = call(before, REDUCE[kind], folded.input, list(dims), True, name=_named(folded.input, kind))
     bias = folded.bias
     if bias is not None and kind == "sum":
         bias = call(before, aten.mul.Tensor, bias, math.prod(shape(folded.node)[dim] for dim in dims))

@@ -156,7 +156,7 @@ def _fold_into_layer(node: fx.Node, affine: Affine, folded: LinearMap) -> fx.Nod
         bias = bias and _same(node, affine, bias, _vector(node, affine.operand))
         return again(node, folded, weight=weight, bias=bias)
     factor = _source_factor(node, affine)
-    weight = weight if factor == 1 else call(node, aten.mul.Tensor, weight, factor)
+    weight = weight if factor == 1 else call(node, aten.mul.Tensor, weight, factor, name=f"{weight.name}_scaled")
     bias = bias or _zeros(node, folded)
     return again(node, folded, weight=weight, bias=_same(node, affine, bias, _vector(node, affine.operand)))
 
@@ -180,10 +180,11 @@ def _fold_into_product(node: fx.Node, affine: Affine) -> fx.Node:
 
 def _same(node: fx.Node, affine: Affine, source: fx.Node, operand: Any) -> fx.Node:
     """The node's own call on another source."""
+    name = f"{source.name}_{'shifted' if is_call(node, *SHIFTS, *REVERSED) else 'scaled'}"
     if operand is None:
-        return call(node, node.target, source)
+        return call(node, node.target, source, name=name)
     sides = (source, operand) if affine.source_first else (operand, source)
-    return call(node, node.target, *sides, *node.args[2:], **dict[str, Any](node.kwargs))
+    return call(node, node.target, *sides, *node.args[2:], name=name, **dict[str, Any](node.kwargs))
 
 
 def _vector(before: fx.Node, operand: Any) -> Any:
@@ -216,8 +217,9 @@ def _fold_batch_norm(node: fx.Node) -> None:
     folded = linear_map(source)
     assert folded is not None
     scale = call(node, aten.rsqrt.default, call(node, aten.add.Tensor, variance, epsilon))
-    scale = scale if gain is None else call(node, aten.mul.Tensor, scale, gain)
-    weight = call(node, aten.mul.Tensor, folded.weight, _along(node, scale, folded))
+    scale = scale if gain is None else call(node, aten.mul.Tensor, scale, gain, name=f"{node.name}_scale")
+    weight = _along(node, scale, folded)
+    weight = call(node, aten.mul.Tensor, folded.weight, weight, name=f"{folded.weight.name}_scaled")
     centred = (
         call(node, aten.neg.default, mean) if folded.bias is None else call(node, aten.sub.Tensor, folded.bias, mean)
     )

@@ -61,10 +61,10 @@ def _rows(group: list[LinearMap]) -> int:
 
 def _rewrite(node: fx.Node) -> None:
     group = _group(node)
-    weight = _joined(node, [layer.weight for layer in group])
-    bias = _joined_bias(node, group)
     names = [layer.node.name for layer in group]
     name = "_".join(names) if len(names) < 4 else f"{names[0]}_to_{names[-1]}"
+    weight = _joined(node, [layer.weight for layer in group], f"{name}_weight")
+    bias = _joined_bias(node, group, f"{name}_bias")
     merged = call(node, aten.linear.default, group[0].input, weight, bias, name=name)
     start = 0
     for layer in group:
@@ -73,17 +73,17 @@ def _rewrite(node: fx.Node) -> None:
         start = stop
 
 
-def _joined(before: fx.Node, parts: list[fx.Node]) -> fx.Node:
+def _joined(before: fx.Node, parts: list[fx.Node], name: str) -> fx.Node:
     for part in parts:
         hoist(part, before)
-    return call_once(before, aten.cat.default, parts)
+    return call_once(before, aten.cat.default, parts, name=name)
 
 
-def _joined_bias(before: fx.Node, group: list[LinearMap]) -> fx.Node | None:
+def _joined_bias(before: fx.Node, group: list[LinearMap], name: str) -> fx.Node | None:
     """Layers without a bias have one of zeros beside those that have one."""
     if all(layer.bias is None for layer in group):
         return None
-    return _joined(before, [layer.bias or _zeros(before, layer) for layer in group])
+    return _joined(before, [layer.bias or _zeros(before, layer) for layer in group], name)
 
 
 def _zeros(before: fx.Node, layer: LinearMap) -> fx.Node:

@@ -63,8 +63,9 @@ def _open(cell: fx.Node) -> None:
 
 def _projections(cell: fx.Node, state: fx.Node) -> tuple[fx.Node, fx.Node]:
     given = arguments(cell)
-    of_input = call(cell, aten.linear.default, given["input"], given["w_ih"], given["b_ih"])
-    return of_input, call(cell, aten.linear.default, state, given["w_hh"], given["b_hh"])
+    inputs, states = (given["input"], given["w_ih"], given["b_ih"]), (state, given["w_hh"], given["b_hh"])
+    of_input = call(cell, aten.linear.default, *inputs, name=f"{cell.name}_of_input")
+    return of_input, call(cell, aten.linear.default, *states, name=f"{cell.name}_of_state")
 
 
 def _parts(before: fx.Node, gates: fx.Node, count: int) -> list[fx.Node]:

@@ -4,7 +4,7 @@
     b @ diag(a)  ->  b * a
 
 Legal: the diagonal is the main one, of a vector.
-Faster: n numbers are read instead of n * n, and each element is multiplied once instead of n times.
+Faster: only n numbers are read instead of n * n, and each element is multiplied once instead of n times.
 Accuracy: better: zeros are no longer added. Where b is not finite, the product has NaN from 0 * inf in its whole row
 or column; scaling has not.
 """
