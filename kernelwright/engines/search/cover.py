@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from torch import fx
 
-from kernelwright.graph.edit import is_write
+from kernelwright.graph.edit import is_view, is_write
 from kernelwright.kernels.region import Region, grown, region
 from kernelwright.kernels.skeleton import Skeleton
 
@@ -49,12 +49,16 @@ def _one_more(skeleton: Skeleton, here: Region, owner: Mapping[fx.Node, Region])
 
 
 def _neighbours(here: Region) -> Iterator[fx.Node]:
-    """Consumers first; then producers that nobody else reads, so that no value is computed twice or kept for others."""
+    """Consumers first; then producers that nobody else reads, so that no value is computed twice or kept for others.
+
+    A view that the region reads stays outside: kernels take any strides, and steps of an unrolled loop that read
+    `x[:, 0]`, `x[:, 1]`, ... stay regions of the same shape, which share one kernel.
+    """
     inside = set(here.nodes)
     consumers = {user for node in here.nodes for user in node.users if user not in inside}
     yield from (node for node in sorted(consumers) if node.op == "call_function")
     for node in sorted(here.inputs, reverse=True):
-        if node.op == "call_function" and all(user in inside for user in node.users):
+        if node.op == "call_function" and not is_view(node) and all(user in inside for user in node.users):
             yield node
 
 
