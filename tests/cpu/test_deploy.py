@@ -18,6 +18,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from kernelwright.capture.module import render
 from kernelwright.capture.source import spec_of
+from kernelwright.deploy import guard
 from kernelwright.deploy.module import Optimized, deploy
 
 pytestmark = pytest.mark.cpu
@@ -62,7 +63,28 @@ def ran_kernel(model: nn.Module, *inputs: Any, **keywords: Any) -> bool:
 
 
 def test_the_kernel_runs_as_it_was_judged() -> None:
-    assert ran_kernel(made(), X, 1.0)
+    model = made()
+    assert ran_kernel(model, X, 1.0)
+    with torch.inference_mode():
+        assert ran_kernel(model, X, 1.0)
+
+
+def test_every_difference_between_tensors_is_seen_whatever_was_seen_before() -> None:
+    weight = nn.Parameter(torch.randn(4, 4))
+    alike = guard.alike_to([weight, X])
+    changed = nn.Parameter(torch.randn(4, 4))
+    for _ in range(2):  # in Python, then by native guards
+        assert alike([weight, X]) and alike([changed, X + 1])
+    for value in (None, weight.as_subclass(Tagged), nn.Parameter(torch.randn(4, 5)), nn.Parameter(torch.randn(4, 4).t()),
+                  nn.Parameter(torch.randn(4, 4).double()), nn.Parameter(torch.randn(4, 4, device="meta")),
+                  nn.Parameter(torch.randn(4, 4).to_sparse())):  # fmt: skip
+        assert not alike([value, X])
+    assert alike([weight.detach(), X]) and alike([weight, weight.new_zeros(3, 8)])
+    changed.data = changed.data.half()
+    with torch.inference_mode():
+        assert alike([weight, X])
+        assert not alike([changed, X])
+    assert not alike([changed, X])
 
 
 OTHER_CALLS: dict[str, Callable[[Optimized], bool]] = {
@@ -170,14 +192,10 @@ def test_weights_are_shared_and_followed() -> None:
     model.gain = nn.Parameter(torch.randn(4))
     assert original.gain is model.gain
     assert ran_kernel(model, X, 1.0)
-    assert ran_kernel_with(model, {"head.bias": torch.full((4,), 5.0)})
-
-
-def ran_kernel_with(model: Optimized, state: dict[str, torch.Tensor]) -> bool:
+    given = {"head.bias": torch.full((4,), 5.0)}
     with torch.no_grad():
-        answer = torch.func.functional_call(model, state, (X, 1.0))
-        expected = torch.func.functional_call(model.original, state, (X, 1.0))
-    return torch.allclose(answer, -expected)
+        answer = torch.func.functional_call(model, given, (X, 1.0))
+        torch.testing.assert_close(answer.abs(), torch.func.functional_call(model.original, given, (X, 1.0)).abs())
 
 
 def test_a_broken_tie_is_noticed() -> None:

@@ -111,8 +111,16 @@ def test_an_exported_file_says_how_to_use_it_and_runs_by_itself(tmp_path: Path) 
     asked, candidate, _ = task()
     path = export(asked, candidate, tmp_path / "new", name="scaled")
     text = path.read_text()
-    for line in ("Multiplies in C++.", "from scaled import load", "model = load()", "model.load_state_dict(...)",
-                 "float32 of shape (6, 8)", "the number 2.0", "a C++ compiler", "from kernel_runtime import cpp"):  # fmt: skip
+    for line in (
+        "Multiplies in C++.",
+        "from scaled import load",
+        "model = load()",
+        "model.load_state_dict(...)",
+        "float32 of shape (6, 8)",
+        "the number 2.0",
+        "a C++ compiler",
+        "from kernel_runtime import cpp, empty",
+    ):
         assert line in text
     assert "safetensors" not in text
     done = subprocess.run([sys.executable, str(path)], cwd=tmp_path, capture_output=True, text=True, check=False)
