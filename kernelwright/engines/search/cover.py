@@ -12,6 +12,8 @@ from kernelwright.kernels.skeleton import Skeleton
 
 Owner = dict[fx.Node, Region]
 
+MANY = 8  # views of one tensor: more than the gates of a cell or the heads of a projection, fewer than steps of a loop
+
 
 def cover(graph: fx.Graph, skeletons: Sequence[Skeleton], left: Callable[[fx.Node], bool]) -> tuple[Region, ...]:
     """Regions that no two share a node of and that can run one after the other.
@@ -51,15 +53,19 @@ def _one_more(skeleton: Skeleton, here: Region, owner: Mapping[fx.Node, Region])
 def _neighbours(here: Region) -> Iterator[fx.Node]:
     """Consumers first; then producers that nobody else reads, so that no value is computed twice or kept for others.
 
-    A view that the region reads stays outside: kernels take any strides, and steps of an unrolled loop that read
-    `x[:, 0]`, `x[:, 1]`, ... stay regions of the same shape, which share one kernel.
+    One of many views of the same tensor stays outside: the steps of an unrolled loop that read `x[:, 0]`, `x[:, 1]`, ...
+    are then regions of the same shape, which share one kernel.
     """
     inside = set(here.nodes)
     consumers = {user for node in here.nodes for user in node.users if user not in inside}
     yield from (node for node in sorted(consumers) if node.op == "call_function")
     for node in sorted(here.inputs, reverse=True):
-        if node.op == "call_function" and not is_view(node) and all(user in inside for user in node.users):
+        if node.op == "call_function" and not _is_one_of_many_views(node) and all(user in inside for user in node.users):
             yield node
+
+
+def _is_one_of_many_views(node: fx.Node) -> bool:
+    return is_view(node) and any(len(source.users) > MANY for source in node.all_input_nodes)
 
 
 def runs_at_once(nodes: Sequence[fx.Node], owner: Mapping[fx.Node, Region]) -> bool:
