@@ -46,8 +46,8 @@ def guard(original: nn.Module, inputs: Sequence[InputSpec], state: Shared) -> Gu
 
     def fits(given: Sequence[Any]) -> bool:
         return (
-            inputs_fit(given)
-            and _is_plain_mode(kind)
+            _is_plain_mode(kind)
+            and inputs_fit(given)
             and state_fits()
             and modules_fit()
             and not (torch.is_grad_enabled() and _wants_gradient(given, slots))

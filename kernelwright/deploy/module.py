@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from kernelwright.capture.source import execute
+from kernelwright.core.codec import digest
 from kernelwright.core.errors import UsageError, first_line
 from kernelwright.core.outcome import Choice, Keep
 from kernelwright.core.spec import InputSpec
@@ -60,7 +61,9 @@ class Optimized(nn.Module):
 
     @property
     def digest(self) -> str:
-        """The kernel's identity, as in warnings and the store's listings: SHA-256 of its text, as hex."""
+        """What the store lists the kernel by; where it was not chosen by us, the SHA-256 of its text."""
+        if isinstance(self.choice, Keep):
+            return digest(self.choice.trial.candidate)
         return sha256(self.source.encode()).hexdigest()
 
     # State is the original's
