@@ -53,14 +53,15 @@ def _one_more(skeleton: Skeleton, here: Region, owner: Mapping[fx.Node, Region])
 def _neighbours(here: Region) -> Iterator[fx.Node]:
     """Consumers first; then producers that nobody else reads, so that no value is computed twice or kept for others.
 
-    One of many views of the same tensor stays outside: the steps of an unrolled loop that read `x[:, 0]`, `x[:, 1]`, ...
+    One of many views of a tensor stays outside: the steps of an unrolled loop that read `x[:, 0]`, `x[:, 1]`, ...
     are then regions of the same shape, which share one kernel.
     """
     inside = set(here.nodes)
     consumers = {user for node in here.nodes for user in node.users if user not in inside}
     yield from (node for node in sorted(consumers) if node.op == "call_function")
     for node in sorted(here.inputs, reverse=True):
-        if node.op == "call_function" and not _is_one_of_many_views(node) and all(user in inside for user in node.users):
+        alone = all(user in inside for user in node.users)
+        if node.op == "call_function" and alone and not _is_one_of_many_views(node):
             yield node
 
 
