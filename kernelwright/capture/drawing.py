@@ -72,8 +72,9 @@ def _reals(value: torch.Tensor, shape: str, options: str) -> str:
     if finite.min() >= 0:
         return f"torch.rand({shape}{options})" + _times(1.0 if finite.max() <= 1 else finite.max().item())
     mean, spread = finite.mean().item(), finite.std().item()
-    scaled = f"torch.randn({shape}{options})" + _times(1.0 if 0.9 < spread < 1.1 else spread)
-    return scaled if abs(mean) < 0.1 * spread else f"{scaled} {'-' if mean < 0 else '+'} {_short(abs(mean))}"
+    chance = max(0.1, 3 / math.sqrt(finite.numel()))  # how far off the mean and spread of so few may be
+    scaled = f"torch.randn({shape}{options})" + _times(1.0 if abs(spread - 1) < chance else spread)
+    return scaled if abs(mean) < chance * spread else f"{scaled} {'-' if mean < 0 else '+'} {_short(abs(mean))}"
 
 
 def _integers(value: torch.Tensor, shape: str, options: str) -> str:
