@@ -6,7 +6,7 @@ buffer writes as `aten.copy_` calls just before the output; every node's `meta["
 
 from __future__ import annotations
 
-import keyword
+import inspect
 import logging
 import operator
 import re
@@ -25,14 +25,9 @@ from torch.utils._pytree import tree_unflatten
 from kernelwright.capture.source import Input
 from kernelwright.core.errors import CaptureError, blame
 from kernelwright.graph.edit import clean
+from kernelwright.graph.names import identifier
 
 LITERAL_LIMIT = 64  # elements of a constant that may stand in the text of a kernel
-
-RESERVED = frozenset(keyword.kwlist) | frozenset(
-    "auto bool break case char const default delete do double enum extern float for goto if inline int long new "
-    "register return short signed sizeof static struct switch template this typedef union unsigned using void "
-    "volatile while out self torch nn math vec tl triton pid".split()
-)
 
 
 def program(model: nn.Module, inputs: Sequence[Input]) -> fx.GraphModule:
@@ -54,7 +49,7 @@ def program(model: nn.Module, inputs: Sequence[Input]) -> fx.GraphModule:
             continue  # holds by construction: every shape and dtype is static
         elif node.op == "call_function":
             _refuse_foreign(node)
-            name = _name(str(names.get(node, node.name)))
+            name = identifier(str(names.get(node, node.name)))
             nodes[node] = _with_meta(
                 graph.create_node("call_function", node.target, *_mapped(node, nodes), name=name), node
             )
@@ -65,11 +60,28 @@ def program(model: nn.Module, inputs: Sequence[Input]) -> fx.GraphModule:
     return clean(fx.GraphModule(model, graph))
 
 
+def input_names(model: nn.Module, count: int) -> list[str]:
+    """What forward calls its inputs; those that it takes as *args are numbered."""
+    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    known = [p.name for p in inspect.signature(model.forward).parameters.values() if p.kind in kinds]
+    return [known[position] if position < len(known) else f"input_{position}" for position in range(count)]
+
+
 def _export(model: nn.Module, inputs: Sequence[Input]) -> ExportedProgram:
+    inputs = _separate(inputs)
     refusal = blame(CaptureError, f"torch.export cannot capture {type(model).__name__}")
     with warnings.catch_warnings(), torch.no_grad(), _quiet(), refusal:
         warnings.simplefilter("ignore")
         return torch.export.export(model, tuple(inputs), strict=False).run_decompositions({})
+
+
+def _separate(inputs: Sequence[Input]) -> list[Input]:
+    """The same tensor given twice is two inputs: torch.export would make one of them, right for equal tensors only."""
+    seen: list[Input] = []
+    for value in inputs:
+        again = isinstance(value, torch.Tensor) and any(value is other for other in seen)
+        seen.append(value.clone() if again and isinstance(value, torch.Tensor) else value)
+    return seen
 
 
 @contextmanager
@@ -91,11 +103,13 @@ def _enter(graph: fx.Graph, node: fx.Node, exported: ExportedProgram, model: nn.
     if spec.kind == InputKind.USER_INPUT:
         if not isinstance(val, torch.Tensor):
             return val
-        return _with_meta(graph.create_node("placeholder", str(node.target), name=_name(node.name)), node)
+        position = [s.arg.name for s in exported.graph_signature.input_specs if s.kind == spec.kind].index(node.name)
+        target = input_names(model, position + 1)[position]
+        return _with_meta(graph.create_node("placeholder", target, name=identifier(target)), node)
     target = str(spec.target)
     if _attribute(model, target) is None:
         return _literal(graph, node, exported.constants[target])
-    return _with_meta(graph.create_node("get_attr", target, name=_name(target)), node)
+    return _with_meta(graph.create_node("get_attr", target, name=identifier(target)), node)
 
 
 def _literal(graph: fx.Graph, node: fx.Node, constant: Any) -> fx.Node:
@@ -160,12 +174,6 @@ def _attribute(model: nn.Module, target: str) -> torch.Tensor | None:
     for part in target.split("."):
         found = getattr(found, part, None)
     return found if isinstance(found, torch.Tensor) else None
-
-
-def _name(wanted: str) -> str:
-    """A name that is an identifier in Python, C++, Triton and Metal."""
-    plain = re.sub(r"\W", "_", wanted)
-    return f"{plain}_" if plain in RESERVED or not plain.isidentifier() else plain
 
 
 def _module_names(graph: fx.Graph) -> dict[fx.Node, str]:

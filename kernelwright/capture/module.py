@@ -18,7 +18,7 @@ import torch
 from torch import nn
 
 from kernelwright.capture.drawing import drawing
-from kernelwright.capture.export import program
+from kernelwright.capture.export import input_names, program
 from kernelwright.capture.source import Input, spec_of
 from kernelwright.core.errors import UsageError
 from kernelwright.graph.printing import attribute, forward_lines, signature
@@ -43,7 +43,7 @@ def render(model: nn.Module, example_inputs: Sequence[Input], *, name: str | Non
     """
     inputs = _checked(example_inputs)
     graph = program(model, inputs)
-    names = _input_names(model, len(inputs))
+    names = input_names(model, len(inputs))
     read = [str(node.target) for node in graph.graph.nodes if node.op == "get_attr"]
     state = _state(model, read)
     root = _tree(model, state)
@@ -94,7 +94,6 @@ def save(rendered: Rendered, folder: Path, name: str = "model") -> Path:
 
 
 def _checked(inputs: object) -> tuple[Input, ...]:
-    """The inputs, each a tensor of its own: torch.export takes one tensor in two places for one input."""
     if not isinstance(inputs, (tuple, list)):
         raise UsageError(f"the example inputs are a {type(inputs).__name__}; {SUPPORTED}")
     for position, value in enumerate(inputs):
@@ -102,15 +101,8 @@ def _checked(inputs: object) -> tuple[Input, ...]:
             raise UsageError(f"example input {position} is a {type(value).__name__}; {SUPPORTED}")
     if not any(isinstance(value, torch.Tensor) for value in inputs):
         raise UsageError("no example input is a tensor; there is nothing to compute on")
-    return tuple(value.clone() if isinstance(value, torch.Tensor) and any(value is other for other in inputs[:position])
-                 else value for position, value in enumerate(inputs))  # fmt: skip
+    return tuple(inputs)
 
-
-def _input_names(model: nn.Module, count: int) -> list[str]:
-    """What forward calls its inputs; those that it takes as *args are numbered."""
-    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    known = [p.name for p in inspect.signature(model.forward).parameters.values() if p.kind in kinds]
-    return [known[position] if position < len(known) else f"input_{position}" for position in range(count)]
 
 
 @dataclass(frozen=True, slots=True)

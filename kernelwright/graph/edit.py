@@ -9,6 +9,8 @@ from torch import fx
 from torch._guards import detect_fake_mode
 from torch.fx.node import map_arg
 
+from kernelwright.graph.names import identifier
+
 Op = Any  # torch._ops.OpOverload or operator.getitem
 
 
@@ -58,7 +60,7 @@ def call(before: fx.Node, target: Op, *args: Any, name: str | None = None, **kwa
 
 def _plain_name(target: Op) -> str | None:
     """`mul` rather than FX's `mul_tensor`."""
-    return target._opname.strip("_") if isinstance(target, torch._ops.OpOverload) else None
+    return identifier(target._opname.strip("_")) if isinstance(target, torch._ops.OpOverload) else None
 
 
 def replace(old: fx.Node, new: fx.Node) -> None:

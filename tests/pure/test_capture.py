@@ -167,3 +167,23 @@ def test_inputs_drawn_twice_from_one_source_give_one_text() -> None:
     for draw in (lambda: torch.randn(512, 64) * 0.02, lambda: torch.rand(512, 64) * 30,
                  lambda: torch.randint(0, 50_000, (512, 64))):  # fmt: skip
         assert len({drawing(draw(), "x") for _ in range(5)}) == 1
+
+
+def test_the_same_tensor_given_twice_stays_two_inputs() -> None:
+    class Add(nn.Module):
+        def forward(self, x, y):
+            return x + 2 * y
+
+    x, y = torch.randn(3), torch.randn(3)
+    graph = program(Add(), (x, x))
+    torch.testing.assert_close(graph(x, y), x + 2 * y)
+
+
+def test_inputs_named_like_what_printed_files_use_are_called_otherwise() -> None:
+    class Named(nn.Module):
+        def forward(self, out, float):
+            return out + float
+
+    graph = program(Named(), (torch.ones(2), torch.ones(2)))
+    placeholders = [node for node in graph.graph.nodes if node.op == "placeholder"]
+    assert [(node.target, node.name) for node in placeholders] == [("out", "out_"), ("float", "float_")]
