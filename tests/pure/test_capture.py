@@ -12,6 +12,7 @@ from torch import nn
 
 from kernelwright.capture import source
 from kernelwright.capture.drawing import drawing
+from kernelwright.capture.export import program
 from kernelwright.capture.module import Rendered, render, save
 from kernelwright.core.errors import CaptureError, UsageError
 
