@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from math import prod
 
 from torch import fx
 
 from kernelwright.core.spec import TensorSpec
-from kernelwright.kernels.axes import VIEWS
-from kernelwright.kernels.body import CPP_ELEMENTS, identifier
+from kernelwright.kernels.axes import SAME, VIEWS
+from kernelwright.kernels.body import CPP_ELEMENTS, QUIET, identifier
 from kernelwright.kernels.expr import kind_of
 from kernelwright.kernels.flat import Flat, refuse, spec
 from kernelwright.kernels.kernel import Argument
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """A flat value that leaves the kernel, the pointer that it is written to, and how that memory is laid out."""
+
+    node: fx.Node
+    pointer: str
+    strides: tuple[int, ...]
 
 
 def arguments(flat: Flat, scratch: int = 0) -> tuple[Argument, ...]:
@@ -28,19 +38,20 @@ def input_names(flat: Flat) -> Mapping[fx.Node, str]:
     return {node: identifier(node.name) for node in flat.inputs}
 
 
-def output_names(flat: Flat) -> tuple[str, ...]:
-    if len(flat.outputs) == 1:
-        return ("out",)
-    return tuple(f"{node.name}_out" for node in flat.region.outputs)
+def outputs(flat: Flat) -> tuple[Output, ...]:
+    """The region's outputs: `out` where there is one, else each under its name."""
+    alone = len(flat.outputs) == 1
+    return tuple(
+        Output(node, "out" if alone else f"{canonical.name}_out", spec(canonical).strides)
+        for node, canonical in zip(flat.outputs, flat.region.outputs, strict=True)
+    )
 
 
 def cpp_signature(name: str, flat: Flat, scratch: int = 0) -> str:
     """`extern "C" void name(const float* x, float* out)`"""
-    inputs = [f"const {CPP_ELEMENTS[kind_of(node)]}* {text}" for node, text in input_names(flat).items()]
-    outputs = [
-        f"{CPP_ELEMENTS[kind_of(node)]}* {text}" for node, text in zip(flat.outputs, output_names(flat), strict=True)
-    ]
-    return f'extern "C" void {name}({", ".join([*inputs, *outputs, *(["float* scratch"] if scratch else [])])})'
+    read = [f"const {CPP_ELEMENTS[kind_of(node)]}* {text}" for node, text in input_names(flat).items()]
+    written = [f"{CPP_ELEMENTS[kind_of(output.node)]}* {output.pointer}" for output in outputs(flat)]
+    return f'extern "C" void {name}({", ".join([*read, *written, *(["float* scratch"] if scratch else [])])})'
 
 
 def moved_bytes(flat: Flat) -> float:
@@ -48,8 +59,9 @@ def moved_bytes(flat: Flat) -> float:
     return float(sum(spec(node).nbytes for node in (*flat.region.inputs, *flat.region.outputs)))
 
 
-def elements(node: fx.Node) -> int:
-    return prod(node.meta["val"].shape)
+def arithmetic(nodes: Sequence[fx.Node]) -> float:
+    """Elements that calls compute; views and constants compute none."""
+    return float(sum(prod(node.meta["val"].shape) for node in nodes if node.target not in VIEWS | SAME | QUIET))
 
 
 def check_outputs(flat: Flat) -> None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import prod
+from typing import Any
 
 import torch
 from torch import fx
@@ -129,8 +130,9 @@ class _Tracing:
         if node.target not in VIEWS or not isinstance(source, fx.Node) or source not in self.layouts:
             return False
         base, layout = self.layouts[source]
+        view: Any = aten.view.default if node.target is aten._unsafe_view.default else node.target
         try:
-            viewed = aten.view.default(layout, *node.args[1:]) if node.target is aten._unsafe_view.default else node.target(layout, *node.args[1:], **node.kwargs)  # fmt: skip
+            viewed = view(layout, *node.args[1:], **node.kwargs)
         except RuntimeError:
             return False
         self._leaf(node, base, viewed)
@@ -142,7 +144,9 @@ class _Tracing:
 
     def _pointwise(self, node: fx.Node) -> None:
         shape = _shape(node)
-        dims = [()] * len(shape) if node.all_input_nodes else [self._fresh(extent) for extent in shape]
+        dims: list[tuple[Axis, ...]] = (
+            [()] * len(shape) if node.all_input_nodes else [self._fresh(extent) for extent in shape]
+        )
         for source in node.all_input_nodes:
             own = self.dims[source]
             for position, axes in enumerate(own, start=len(shape) - len(own)):
@@ -164,7 +168,8 @@ class _Tracing:
         own = self.dims[source]
         order = torch.arange(len(own))
         positions = torch.empty([2] * len(own), device="meta")
-        moved = node.target(positions.as_strided([2] * len(own), [1 + int(i) for i in order]), *node.args[1:])  # type: ignore[operator]
+        permute: Any = node.target
+        moved = permute(positions.as_strided([2] * len(own), [1 + int(i) for i in order]), *node.args[1:])
         self.dims[node] = tuple(own[stride - 1] for stride in moved.stride())
 
     def _reduction(self, node: fx.Node) -> None:

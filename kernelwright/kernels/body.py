@@ -14,7 +14,7 @@ import torch
 from torch import fx
 
 from kernelwright.kernels.axes import PERMUTES, RESHAPES
-from kernelwright.kernels.expr import ATOM, CPP, Kind, Language, Speller, Text, kind_of
+from kernelwright.kernels.expr import ATOM, CPP, Kind, Language, Speller, Text
 
 aten = torch.ops.aten
 
@@ -27,19 +27,22 @@ CPP_TYPES: Mapping[tuple[Kind, bool], str] = {
 CPP_ELEMENTS: Mapping[Kind, str] = {"float": "float", "int": "int", "long": "long long", "bool": "bool"}
 
 # What simd.h and the skeletons themselves define: a graph's name that is one of these gets an underscore.
-TAKEN = frozenset(
-    "simd width vec ivec lvec infinity nan Full Part each all lanewise ascending to_float mask_to_float mask_to_long "
-    "mask_to_int to_long narrow_mask invert load store stream stream_end select fill max min relu join sum product "
-    "largest smallest abs isnan with_sign sqrt rsqrt scale whole exp expm1 log log1p sigmoid tanh erf sin cos tan asin "
-    "acos atan sinh cosh exp2 log2 log10 floor ceil trunc round pow first gather lanes slot left right finish scratch row column batch "
-    "depth block blocks out least matmul transpose total multiply pick part product narrow within Sum Product Largest Smallest Reduction combined chunk strip end one Shape tl triton torch offsets mask pid".split()
-)
+TAKEN = frozenset("""
+    simd width vec ivec lvec infinity nan Full Part each all lanewise ascending to_float mask_to_float mask_to_long
+    mask_to_int to_long narrow_mask invert load store stream stream_end select fill max min relu join sum product
+    largest smallest abs isnan with_sign sqrt rsqrt scale whole exp exp_bounded expm1 expm1_reduced log log1p sigmoid
+    tanh erf sin cos tan asin acos atan sinh cosh exp2 log2 log10 floor ceil trunc round pow first first_lanes blocks
+    least within pick transpose multiply pack_panel pack_before matmul matmul_narrow Tiling Reduction Sum Product
+    Largest Smallest Adding Multiplying combined ln2_high ln2_low log2_e
+    lanes slot left right finish scratch row column batch depth block chunk strip end one out total inside
+    i j k l m n o p q r s t tl triton torch offsets mask tile
+""".split())  # fmt: skip
 ONCE = {aten.pow.Tensor_Scalar, aten.sign.default, aten.isnan.default}  # read their operand more than once
 
 # Constants, and calls that leave their operand as it is: never worth a line.
-QUIET = {*RESHAPES, *PERMUTES, aten.scalar_tensor.default, aten.full.default, aten.full_like.default, aten.expand.default,
-         aten.zeros_like.default, aten.ones_like.default, aten.zeros.default, aten.ones.default,
-         aten.alias.default, aten.detach.default}  # fmt: skip
+QUIET = {*RESHAPES, *PERMUTES, aten.expand.default, aten.alias.default, aten.detach.default,
+         aten.scalar_tensor.default, aten.full.default, aten.full_like.default, aten.zeros_like.default,
+         aten.ones_like.default, aten.zeros.default, aten.ones.default}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

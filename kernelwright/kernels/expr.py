@@ -63,7 +63,8 @@ ARITHMETIC = {
     aten.erf.default: "erf", aten.sin.default: "sin", aten.cos.default: "cos", aten.tan.default: "tan",
     aten.asin.default: "asin", aten.acos.default: "acos", aten.atan.default: "atan", aten.sinh.default: "sinh",
     aten.cosh.default: "cosh", aten.floor.default: "floor", aten.ceil.default: "ceil", aten.trunc.default: "trunc",
-    aten.exp2.default: "exp2", aten.log2.default: "log2", aten.log10.default: "log10", aten.round.default: "round", aten.relu.default: "relu", aten.maximum.default: "maximum",
+    aten.exp2.default: "exp2", aten.log2.default: "log2", aten.log10.default: "log10",
+    aten.round.default: "round", aten.relu.default: "relu", aten.maximum.default: "maximum",
     aten.minimum.default: "minimum", aten.bitwise_and.Tensor: "and", aten.bitwise_or.Tensor: "or",
     aten.logical_and.default: "and", aten.logical_or.default: "or", aten.bitwise_not.default: "not",
     aten.logical_not.default: "not", aten.clamp_min.default: "maximum", aten.clamp_max.default: "minimum",
@@ -97,17 +98,19 @@ class Speller:
 
     def call(self, node: fx.Node) -> Text:
         """The text of a pointwise call. Raises CannotCover for a call, or an element type, that has no spelling."""
-        if node.target in ARITHMETIC:
+        target: Any = node.target
+        if target in ARITHMETIC:
             return self._arithmetic(node)
-        if node.target in COMPARISONS:
+        if target in COMPARISONS:
             kind = _common_kind(node.args)
-            return self.word(COMPARISONS[node.target], [self.operand(arg, kind) for arg in node.args], "bool")
-        if node.target in SPECIAL:
-            return SPECIAL[node.target](node, self)
+            return self.word(COMPARISONS[target], [self.operand(arg, kind) for arg in node.args], "bool")
+        if target in SPECIAL:
+            return SPECIAL[target](node, self)
         raise refuse(node, f"no spelling of {node.target} in {self.language.name}")
 
     def _arithmetic(self, node: fx.Node) -> Text:
-        word, kind = ARITHMETIC[node.target], kind_of(node)
+        target: Any = node.target
+        word, kind = ARITHMETIC[target], kind_of(node)
         if kind not in WORD_KINDS.get(word, ("float",)):
             raise refuse(node, f"{word} of element type {node.meta['val'].dtype}")
         return self.word(word, [self.operand(arg, kind) for arg in node.args])
@@ -323,14 +326,17 @@ def _cpp_literal(value: float | int | bool, kind: Kind) -> str:
 
 _CPP_CONVERSIONS = {
     ("bool", "float"): "mask_to_float", ("bool", "long"): "mask_to_long", ("bool", "int"): "mask_to_int",
-    ("long", "float"): "to_float", ("int", "float"): "to_float", ("int", "long"): "to_long", ("float", "long"): "to_long",
+    ("long", "float"): "to_float", ("int", "float"): "to_float", ("int", "long"): "to_long",
+    ("float", "long"): "to_long",
 }  # fmt: skip
 
 
 def _cpp_convert(text: Text, kind: Kind) -> Text | None:
     if kind == "bool":
         nonzero = f"{text.within(COMPARE + 1)} != 0"
-        return Text(f"narrow_mask({nonzero})", ATOM, "bool", text.vector) if text.kind == "long" else Text(nonzero, COMPARE, "bool", text.vector)  # fmt: skip
+        if text.kind == "long":
+            return Text(f"narrow_mask({nonzero})", ATOM, "bool", text.vector)
+        return Text(nonzero, COMPARE, "bool", text.vector)
     function = _CPP_CONVERSIONS.get((text.kind, kind))
     if function is None:
         return None

@@ -6,7 +6,7 @@ import operator
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import fx
@@ -40,17 +40,28 @@ def flat(region: Region) -> Flat:
         known[source].meta = {"val": source.meta["val"], "origin": source.name}
     seen: dict[str, fx.Node] = {}
     for node in region.nodes:
-        known[node] = known[node.args[0]][node.args[1]] if node.target is operator.getitem else _inline(graph, node, known, seen)  # fmt: skip
+        known[node] = _item(node, known) if node.target is operator.getitem else _inline(graph, node, known, seen)
+    for node in region.outputs:
+        if not isinstance(known[node], fx.Node):
+            raise CannotCover(node, "is a tuple that is read from outside")
     outputs = tuple(known[node] for node in region.outputs)
     inputs = tuple(known[node] for node in region.inputs)
     return Flat(region, inputs, _live(graph, outputs), outputs)
+
+
+def _item(node: fx.Node, known: dict[fx.Node, Any]) -> Any:
+    source, index = node.args
+    assert isinstance(source, fx.Node)
+    if not isinstance(known[source], (tuple, list)):
+        raise CannotCover(node, f"an item of {source}, which PyTorch does not decompose")
+    return known[source][index]
 
 
 def _inline(graph: fx.Graph, node: fx.Node, known: dict[fx.Node, Any], seen: dict[str, fx.Node]) -> Any:
     """Copies of the flat calls that one canonical node stands for; gives what stands for its value."""
     own = decomposed(node)
     copies = dict(zip((n for n in own.nodes if n.op == "placeholder"), _sources(node, known), strict=True))
-    result = next(n for n in own.nodes if n.op == "output").args[0][0]
+    (result,) = cast("tuple[Any]", next(n for n in own.nodes if n.op == "output").args[0])
     for call in own.nodes:
         if call.op == "call_function":
             copies[call] = _copy(graph, call, node.name if call is result else f"{node.name}_{call.name}", copies, seen)
@@ -66,8 +77,6 @@ def _sources(node: fx.Node, known: dict[fx.Node, Any]) -> list[Any]:
 
 def _copy(graph: fx.Graph, call: fx.Node, name: str, copies: dict[fx.Node, Any], seen: dict[str, fx.Node]) -> fx.Node:
     args, kwargs = map_arg((call.args, call.kwargs), copies.__getitem__)
-    if call.target is operator.getitem and isinstance(args[0], (tuple, list)):
-        return args[0][args[1]]
     key = f"{call.target}{args}{kwargs}"
     if key not in seen or not call.all_input_nodes:  # two counters that are equal run over different dimensions
         seen[key] = graph.create_node("call_function", call.target, args, kwargs, name=name)

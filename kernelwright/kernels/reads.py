@@ -16,6 +16,8 @@ from kernelwright.kernels.loops import Loop, address, element
 
 aten = torch.ops.aten
 
+PARALLEL_FROM = 32768  # elements: below, waking the other threads costs more than they save (2 to 5 us)
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -43,7 +45,7 @@ def reads(
     lines = []
     for node in sources:
         text = read(node, place)
-        if sum(_times(node, user) for user in node.users if user in used) > 1:
+        if sum(times_read(node, user) for user in node.users if user in used) > 1:
             name = f"{identifier(node.name)}_at"
             lines.append(declare(name, text, CPP))
             text = Text(name, ATOM, text.kind, text.vector)
@@ -51,7 +53,7 @@ def reads(
     return known, lines
 
 
-def _times(node: fx.Node, user: fx.Node) -> int:
+def times_read(node: fx.Node, user: fx.Node) -> int:
     """How often a call reads a value: x * x twice."""
     return max(1, list(user.args).count(node))
 
@@ -97,16 +99,28 @@ def header(loop: Loop) -> str:
     return f"for (long {loop.name} = 0; {loop.name} < {loop.extent}; ++{loop.name})"
 
 
+def parallel_for(headers: Sequence[str], elements: int) -> list[str]:
+    """The line that shares nested loops among the threads, where there is enough to do."""
+    if not headers or elements < PARALLEL_FROM:
+        return []
+    return [f"#pragma omp parallel for{f' collapse({len(headers)})' if len(headers) > 1 else ''}"]
+
+
 def _step(stride: int) -> str:
     return "" if stride == 1 else f"{stride}, "
 
 
+def counts(node: fx.Node) -> tuple[int, int]:
+    """Where an arange starts, and its step."""
+    numbers = [arg for arg in node.args if isinstance(arg, int)]
+    return numbers[0], numbers[2] if len(numbers) > 2 else 1
+
+
 def _count(node: fx.Node, place: Place, vector: bool) -> str:
     """arange: first + step * index."""
-    arguments: list[int] = [arg for arg in node.args if isinstance(arg, int)]
-    first, step = arguments[0], arguments[2] if len(arguments) > 2 else 1
+    first, step = counts(node)
     loop = next((loop for loop in place.loops if set(loop.axes) & place.space.needs[node]), None)
     if loop is None:
         return f"{first}ll"
-    index = f"{first} + {step} * {loop.name}" if (first, step) != (0, 1) else loop.name
+    index = loop.name if (first, step) == (0, 1) else f"{first} + {step} * {loop.name}"
     return f"ascending({index}, {step})" if vector else f"(long long)({index})"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -31,8 +32,9 @@ class CannotCover(Exception):
 
 
 def region(skeleton: str, nodes: Sequence[fx.Node]) -> Region:
-    """The region of these nodes, in graph order whatever the order given."""
-    ordered = tuple(sorted(set(nodes)))
+    """The region of these nodes, in graph order whatever the order given; the items of a tuple come with it."""
+    items = (user for node in nodes for user in node.users if user.target is operator.getitem)
+    ordered = tuple(sorted({*nodes, *items}))
     return Region(skeleton, ordered, tuple(region_inputs(ordered)), tuple(region_outputs(ordered)))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
 from torch import fx
 
@@ -20,8 +20,11 @@ class Skeleton(Protocol):
         region = skeleton.region([node]); while neighbour is absorbed: region = grown(region, neighbour)
     """
 
-    NAME: str
-    LANGUAGES: tuple[Language, ...]
+    @property
+    def NAME(self) -> str: ...
+
+    @property
+    def LANGUAGES(self) -> tuple[Language, ...]: ...
 
     def claims(self, node: fx.Node) -> bool:
         """Whether a region of this skeleton can start at this node."""
@@ -43,9 +46,7 @@ class Skeleton(Protocol):
         ...
 
 
-def chosen(
-    parameters: Parameters, defaults: Mapping[str, int | float | str | bool]
-) -> dict[str, int | float | str | bool]:
+def chosen(parameters: Parameters, defaults: Mapping[str, int | float | str | bool]) -> dict[str, Any]:
     """Parameters by name, the skeleton's defaults where they say nothing. Refuses a name that nobody reads."""
     unknown = [name for name, _ in parameters if name not in defaults]
     if unknown:

@@ -15,16 +15,6 @@
 
 namespace simd {
 
-// Lane `l` of the result is lane `which[l]` of a, or of b where which[l] >= width.
-SIMD_INLINE vec pick(vec a, vec b, ivec which)
-{
-#ifdef __clang__
-    return lanewise([&](int lane) { return which[lane] < width ? a[which[lane]] : b[which[lane] - width]; });
-#else
-    return __builtin_shuffle(a, b, which);
-#endif
-}
-
 // Lane `l` of vector `i` and lane `i` of vector `l` change places.
 SIMD_INLINE void transpose(vec (&rows)[width])
 {

@@ -285,32 +285,29 @@ SIMD_INLINE vec min(float a, vec b) { return min(b, a); }
 
 // ---- over the lanes of one vector
 
+// Lane `l` of the result is lane `which[l]` of a, or of b where which[l] >= width.
+SIMD_INLINE vec pick(vec a, vec b, ivec which)
+{
+#ifdef __clang__
+    return lanewise([&](int lane) { return which[lane] < width ? a[which[lane]] : b[which[lane] - width]; });
+#else
+    return __builtin_shuffle(a, b, which);
+#endif
+}
+
+// Halves are joined until one lane is left.
 template <class Join>
 SIMD_INLINE float join(vec x, Join both)
 {
-    float part[width];
-    for (int lane = 0; lane < width; ++lane)
-        part[lane] = x[lane];
+    const ivec lane = ascending();
+#pragma GCC unroll 4
     for (int half = width / 2; half > 0; half /= 2)
-        for (int lane = 0; lane < half; ++lane)
-            part[lane] = both(part[lane], part[lane + half]);
-    return part[0];
+        x = both(x, pick(x, x, lane ^ half));
+    return x[0];
 }
 SIMD_INLINE float sum(vec x)
 {
-    return join(x, [](float a, float b) { return a + b; });
-}
-SIMD_INLINE float product(vec x)
-{
-    return join(x, [](float a, float b) { return a * b; });
-}
-SIMD_INLINE float largest(vec x)
-{
-    return join(x, [](float a, float b) { return max(a, b); });
-}
-SIMD_INLINE float smallest(vec x)
-{
-    return join(x, [](float a, float b) { return min(a, b); });
+    return join(x, [](vec a, vec b) { return a + b; });
 }
 
 // ---- reductions of a row: `take` vectors in turns of four slots, then `result`
@@ -332,7 +329,7 @@ struct Reduction {
     SIMD_INLINE float result() const
     {
         const vec one = Both::join(Both::join(part[0], part[1]), Both::join(part[2], part[3]));
-        return join(one, [](float a, float b) { return Both::join(a, b); });
+        return join(one, [](vec a, vec b) { return Both::join(a, b); });
     }
 };
 
@@ -428,13 +425,19 @@ SIMD_INLINE vec expm1_reduced(vec r)
     return p * (r * r) + r;
 }
 
+// e^x for |x| <= 104.
+SIMD_INLINE vec exp_bounded(vec x)
+{
+    const vec n = whole(x * log2_e);
+    const vec r = x - n * ln2_high - n * ln2_low;
+    return scale(expm1_reduced(r) + 1.0f, n);
+}
+
 SIMD_INLINE vec exp(vec x)  // 1 ulp
 {
     x = x < -104.0f ? all(-104.0f) : x;
     x = x > 89.0f ? all(89.0f) : x;
-    const vec n = whole(x * log2_e);
-    const vec r = x - n * ln2_high - n * ln2_low;
-    return scale(expm1_reduced(r) + 1.0f, n);
+    return exp_bounded(x);
 }
 
 SIMD_INLINE vec expm1(vec x)  // 2 ulp
@@ -505,7 +508,7 @@ SIMD_INLINE vec erf(vec x)  // 2 ulp
     far = far * t + 0.106236875f;
     far = far * t + 0.635151327f;
     far = far * t + 0.12864849f;
-    far = with_sign(1.0f - exp(-(far * t + t)), x);
+    far = with_sign(1.0f - exp_bounded(-(far * t + t)), x);
     return size > 0.92f ? far : near;
 }
 
