@@ -19,6 +19,7 @@ from torch import fx
 
 from kernelwright.kernels.axes import PERMUTES, RESHAPES, SAME
 from kernelwright.kernels.flat import refuse
+from kernelwright.kernels.region import CannotCover
 
 aten = torch.ops.aten
 
@@ -126,8 +127,7 @@ class Speller:
 
     def word(self, word: str, operands: Sequence[Text], kind: Kind | None = None) -> Text:
         """A word with its operands. The first of several may bind as loosely as the word, others must bind tighter."""
-        spelling = self.language.spelling
-        template, binding = spelling.get(f"{word} {operands[0].kind}") or spelling[word]
+        template, binding = self._spelling(word, operands[0].kind)
         vector = any(operand.vector for operand in operands)
         if vector:
             operands = [operand if operand.vector else self.language.spread(operand) for operand in operands]
@@ -139,6 +139,13 @@ class Speller:
                 for position, operand in enumerate(operands)
             ]
         return Text(template.format(*texts), binding, kind or operands[0].kind, vector)
+
+    def _spelling(self, word: str, kind: Kind) -> tuple[str, int]:
+        spelling = self.language.spelling
+        found = spelling.get(f"{word} {kind}") or spelling.get(word)
+        if found is None:
+            raise CannotCover(word, f"no spelling in {self.language.name}")
+        return found
 
     def number(self, value: float | int | bool, kind: Kind) -> Text:
         return self.operand(value, kind)

@@ -16,9 +16,15 @@ def map_triton(nest: Nest, name: str, block: int) -> str:
     names = input_names(nest.flat)
     known, loads = block_reads(nest.sources, frozenset(nest.computed), nest.space, names, nest.every, "mask")
     body = statements(nest.computed, known, TRITON)
+    block_names = [nest.inner.name] if not nest.outer else []
     stores = [
         block_write(
-            output.pointer, nest.space.access(output.node, output.strides), body.known[output.node], nest.every, "mask"
+            output.pointer,
+            nest.space.access(output.node, output.strides),
+            body.known[output.node],
+            nest.every,
+            "mask",
+            block_names,
         )
         for output in outputs(nest.flat)
     ]

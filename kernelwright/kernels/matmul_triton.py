@@ -88,6 +88,7 @@ def _finish(found: Product) -> list[str]:
             body.known[output.node],
             found.loops,
             "inside",
+            ("row", "column"),
         )
         for output in outputs(found.flat)
     ]
