@@ -76,6 +76,7 @@ class Examinee:
         self.worker.ask(requests.Run(count), self.seconds)
 
     def start_running(self) -> None:
+        self.worker.tell(requests.Spoil())
         self.worker.tell(requests.Run(1))
 
     def describe(self) -> Mapping[str, Any]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol, TypeVar
 
 from kernelwright.core.outcome import Timing
-from kernelwright.core.stats import interval
+from kernelwright.core.stats import interval, speedup, verdict
 
 Side = Literal["baseline", "candidate"]
 
@@ -19,6 +19,8 @@ LOOKS = (10, 20, 40)  # pairs after which to look whether more are needed
 SURE = 0.99  # confidence of the early looks; three looks at 95 % would err more often than 5 %
 QUIET = 0.05  # share of a lap that threads may stand in line for a core
 TRIES = 3  # for a quiet one
+CONFIRMATIONS = 2  # times that a small gain has to show again, in new processes
+CLEAR = 1.15  # a speed-up above this is no accident of where memory lies
 FEWEST = 6  # pairs below which no time limit stops
 ROUND_TRIPS = 30  # a sample takes at least so many empty round trips, so that their noise is small beside it
 MOST_CALLS = 64
@@ -65,26 +67,38 @@ def order(pair: int) -> tuple[Side, Side]:
     return ("baseline", "candidate") if pair % 2 == 0 else ("candidate", "baseline")
 
 
-def take_pairs(take: Callable[[int], Pair], gain: float, seconds: float, now: Callable[[], float]) -> Iterator[Pair]:
+def take_pairs(
+    take: Callable[[int], Pair],
+    gain: float,
+    seconds: float,
+    now: Callable[[], float],
+    looks: Sequence[int] = LOOKS,
+) -> Iterator[Pair]:
     """Pairs until an early look is sure, or the last look or the time limit is reached.
 
     On a busy machine no early look is taken: bursts of other work fake a difference that more pairs even out.
     """
     deadline = now() + seconds
     pairs: list[Pair] = []
-    for number in range(LOOKS[-1]):
+    for number in range(looks[-1]):
         pairs.append(quietest(lambda n=number: take(n)))
         yield pairs[-1]
-        if len(pairs) in LOOKS and all(pair.disturbance <= QUIET for pair in pairs) and decided(pairs, gain):
+        if len(pairs) in looks and all(pair.disturbance <= QUIET for pair in pairs) and decided(pairs, gain):
             return
         if len(pairs) >= FEWEST and now() >= deadline:
             return
 
 
-def decided(pairs: list[Pair], gain: float) -> bool:
+def decided(pairs: Sequence[Pair], gain: float) -> bool:
     """Whether the speed-up is surely above the gain that counts, or surely below it."""
     low, high = interval(as_timing("", pairs), SURE)
     return low > gain or high < gain
+
+
+def doubtful(pairs: Sequence[Pair], gain: float) -> bool:
+    """Whether these pairs say faster, but by so little that it may be an accident of these two processes."""
+    taken = as_timing("", pairs)
+    return speedup(taken) < CLEAR and verdict(taken, gain) == "FASTER"
 
 
 def as_timing(baseline: str, pairs: Sequence[Pair]) -> Timing:

@@ -67,6 +67,7 @@ def standard(baseline: Examinee, desk: Desk, key: AnswerKey, case: Case) -> Stan
         answer = key.answer(case)
     except UsageError:
         return None
+    baseline.spoil()
     attempt(baseline, desk, key, case)
     tensors, _ = handed_over(baseline, answer)
     errors, limits, kept = [], [], []

@@ -11,6 +11,7 @@ from kernelwright.core.outcome import Accepted, Outcome, Rejected, Screened
 from kernelwright.core.spec import Target
 from kernelwright.core.stats import verdict
 from kernelwright.core.task import Task
+from kernelwright.judge import timing
 from kernelwright.judge.examinee import Patience
 from kernelwright.judge.judge import IsolatedJudge, open_judge
 
@@ -218,6 +219,14 @@ def test_a_copy_is_not_faster_and_a_dawdler_is_slower(judge: IsolatedJudge) -> N
     slow = judge.examine(candidate(forward("for _ in range(9): y = torch.relu(self.linear(x)) + x", "return y")))
     assert isinstance(same, Accepted) and verdict(same.timing, 1.03) != "FASTER"
     assert isinstance(slow, Accepted) and verdict(slow.timing, 1.03) == "SLOWER"
+
+
+def test_a_small_gain_is_timed_again_in_new_processes(judge: IsolatedJudge, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(timing, "doubtful", lambda pairs, gain: True)
+    outcome = judge.examine(candidate(COPY))
+    assert isinstance(outcome, Accepted)
+    first = len(outcome.timing.baseline_ns) // (1 + timing.CONFIRMATIONS)
+    assert first >= timing.FEWEST
 
 
 def test_what_a_candidate_prints_is_kept_as_detail(judge: IsolatedJudge) -> None:

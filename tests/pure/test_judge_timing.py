@@ -12,6 +12,7 @@ from kernelwright.judge.timing import (
     MOST_CALLS,
     Pair,
     calls_per_sample,
+    doubtful,
     order,
     per_call,
     quietest,
@@ -52,6 +53,12 @@ def test_disturbed_pairs_are_taken_again_a_few_times() -> None:
     shares = iter([0.9, 0.3, 0.5, 0.0])
     assert quietest(lambda: Pair(1.0, 1.0, next(shares))).disturbance == 0.3
     assert quietest(lambda: Pair(1.0, 1.0, next(shares))).disturbance == 0.0
+
+
+def test_a_small_gain_is_doubtful_and_a_large_one_is_not() -> None:
+    assert doubtful([Pair(1.10, 1.0)] * 10, 1.03)
+    assert not doubtful([Pair(1.50, 1.0)] * 10, 1.03)
+    assert not doubtful([Pair(1.00, 1.0)] * 10, 1.03)
 
 
 def test_each_side_goes_first_as_often_as_second() -> None:
