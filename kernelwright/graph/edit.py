@@ -110,11 +110,16 @@ def is_view(node: fx.Node) -> bool:
     return bool(returns) and all(result.alias_info is not None and not result.alias_info.is_write for result in returns)
 
 
-def clean(module: fx.GraphModule) -> fx.GraphModule:
-    """Drop what nobody reads, check the graph, recompile. Placeholders and buffer writes stay."""
-    for node in reversed(list(module.graph.nodes)):
+def prune(graph: fx.Graph) -> None:
+    """Drop what nobody reads. Placeholders and buffer writes stay."""
+    for node in reversed(list(graph.nodes)):
         if node.op in ("call_function", "get_attr") and not node.users and not is_write(node):
-            module.graph.erase_node(node)
+            graph.erase_node(node)
+
+
+def clean(module: fx.GraphModule) -> fx.GraphModule:
+    """Drop what nobody reads, check the graph, recompile."""
+    prune(module.graph)
     module.graph.lint()
     module.recompile()
     return module

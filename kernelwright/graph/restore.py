@@ -13,7 +13,7 @@ from torch import fx
 from torch._prims_common import is_non_overlapping_and_dense_or_false
 from torch.fx.node import map_arg
 
-from kernelwright.graph.edit import call, clean, fake_mode, is_write, value
+from kernelwright.graph.edit import call, clean, fake_mode, is_write, prune, value
 from kernelwright.graph.query import outputs, owner, writes
 
 aten = torch.ops.aten
@@ -23,7 +23,7 @@ def restored(module: fx.GraphModule, before: fx.GraphModule) -> fx.GraphModule:
     """The edited module, cleaned: `meta["val"]` true again, outputs with the strides they had in `before`, and sharing
     memory only where they did. An output that was a gappy view of something larger may have become compact.
     """
-    clean(module)
+    prune(module.graph)
     _infer_changed(module.graph, {node.name: node for node in before.graph.nodes})
     _restore_strides(module.graph, before.graph)
     _separate_outputs(module.graph, before.graph)

@@ -54,8 +54,12 @@ def _is_last(val: torch.Tensor) -> bool:
 
 def _rewrite(node: fx.Node) -> None:
     layout = LAYOUTS[len(shape(node))]
-    count = 2 if is_call(node, *CONVOLUTIONS) else 1
-    node.args = (*(_converted(node, source, layout) for source in node.args[:count]), *node.args[count:])  # type: ignore[arg-type]
+    source, *rest = node.args
+    assert isinstance(source, fx.Node)
+    new = _converted(node, source, layout)
+    if is_call(node, *CONVOLUTIONS):
+        rest[0] = _converted_weight(node, rest[0], new, layout)  # type: ignore[arg-type]
+    node.args = (new, *rest)
 
 
 def _converted(before: fx.Node, source: fx.Node, layout: torch.memory_format) -> fx.Node:
@@ -65,6 +69,12 @@ def _converted(before: fx.Node, source: fx.Node, layout: torch.memory_format) ->
         if is_call(user, aten.clone) and user.kwargs.get("memory_format") is layout and user < before:
             return user
     return call(before, aten.clone.default, source, memory_format=layout, name=f"{source.name}_channels_last")
+
+
+def _converted_weight(before: fx.Node, weight: fx.Node, source: fx.Node, layout: torch.memory_format) -> fx.Node:
+    """One input channel, or one tap, is the same memory either way; only beside such an image do its strides count."""
+    is_either = value(weight).is_contiguous(memory_format=layout) and not value(source).is_contiguous()
+    return weight if is_either else _converted(before, weight, layout)
 
 
 channels_last = Trick("channels_last", _refusal, _rewrite)

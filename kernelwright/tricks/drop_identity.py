@@ -39,7 +39,7 @@ def _refusal(node: fx.Node) -> str:
     source = _source(node)
     if source is None:
         return "may change values"
-    if _layout(node) != _layout(source):
+    if _layout(node) != _layout(source) or _names_layout(node, source):
         return "changes shape, dtype or strides"
     if not is_view(node) and _keeps_apart(node, source):
         return f"keeps a result apart from {owner(source).name}"
@@ -70,6 +70,12 @@ def _keeps_order(node: fx.Node) -> bool:
         one, other = arguments(node)["dim0"], arguments(node)["dim1"]
         return one % value(node).dim() == other % value(node).dim()
     return True
+
+
+def _names_layout(node: fx.Node, source: fx.Node) -> bool:
+    """A copy that asks for channels last sets the strides of a single channel too, by which PyTorch picks kernels."""
+    asked = node.kwargs.get("memory_format") in (torch.channels_last, torch.channels_last_3d)
+    return asked and value(node).stride() != value(source).stride()
 
 
 def _layout(node: fx.Node) -> tuple[object, ...]:

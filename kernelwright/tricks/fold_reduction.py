@@ -19,21 +19,29 @@ import math
 import torch
 from torch import fx
 
-from kernelwright.graph.edit import call, dtype, is_call, replace, shape, take_over
-from kernelwright.graph.query import Reduction, reduction
-from kernelwright.tricks.linear_map import TRANSPOSED, LinearMap, Product, again, linear_map, product
+from kernelwright.graph.edit import call, dtype, is_call, shape
+from kernelwright.graph.query import reduction
+from kernelwright.tricks.linear_map import (
+    REDUCE,
+    TRANSPOSED,
+    LinearMap,
+    Product,
+    again,
+    linear_map,
+    product,
+    reduce_rest,
+    unscaled,
+)
 from kernelwright.tricks.trick import Trick
 
 aten = torch.ops.aten
-
-REDUCE = {"sum": aten.sum.dim_IntList, "mean": aten.mean.dim}
 
 
 def _refusal(node: fx.Node) -> str:
     found = reduction(node)
     if found is None or found.kind not in REDUCE:
         return "no sum and no mean"
-    base, between = _base(found.source)
+    base, between = unscaled(found.source)
     folded = linear_map(base) or product(base)
     if folded is None:
         return f"{base.name} is no linear map"
@@ -46,26 +54,6 @@ def _refusal(node: fx.Node) -> str:
             f"dimensions {list(found.dims)} of {base.name} are neither its features nor its rows, or have one element"
         )
     return ""
-
-
-def _base(node: fx.Node) -> tuple[fx.Node, list[fx.Node]]:
-    """What multiplications by finite numbers are applied to, and those multiplications, last first."""
-    between: list[fx.Node] = []
-    while _scales(node):
-        between.append(node)
-        node = node.args[0]  # type: ignore[assignment]
-    return node, between
-
-
-def _scales(node: fx.Node) -> bool:
-    if is_call(node, aten.neg.default):
-        return True
-    if not is_call(node, aten.mul.Tensor, aten.div.Tensor, aten.mul.Scalar, aten.div.Scalar):
-        return False
-    number = node.args[1]
-    return (
-        isinstance(node.args[0], fx.Node) and isinstance(number, (int, float)) and number != 0 and math.isfinite(number)
-    )
 
 
 def _foldable(folded: LinearMap | Product, dims: tuple[int, ...]) -> tuple[int, ...]:
@@ -87,7 +75,7 @@ def _is_grouped_transposed(folded: LinearMap) -> bool:
 def _rewrite(node: fx.Node) -> None:
     found = reduction(node)
     assert found is not None
-    base, between = _base(found.source)
+    base, between = unscaled(found.source)
     folded = linear_map(base) or product(base)
     assert folded is not None
     dims = _foldable(folded, found.dims)
@@ -97,7 +85,7 @@ def _rewrite(node: fx.Node) -> None:
     for link in reversed(between):
         thin = call(node, link.target, thin, *link.args[1:])
         thin.name = link.name
-    _finish(node, thin, found, dims)
+    reduce_rest(node, thin, found, dims)
 
 
 def _is_feature(folded: LinearMap | Product, dims: tuple[int, ...]) -> bool:
@@ -146,17 +134,6 @@ def _fold_rows(before: fx.Node, folded: LinearMap | Product, kind: str, dims: tu
     if bias is not None and kind == "sum":
         bias = call(before, aten.mul.Tensor, bias, math.prod(shape(folded.node)[dim] for dim in dims))
     return again(before, folded, input=rows, bias=bias)
-
-
-def _finish(node: fx.Node, thin: fx.Node, found: Reduction, dims: tuple[int, ...]) -> None:
-    """What is left to reduce; the folded dimensions have size one by now."""
-    rest = [dim for dim in found.dims if dim not in dims]
-    if rest:
-        take_over(node, call(node, REDUCE[found.kind], thin, list(found.dims), found.keepdim))
-    elif found.keepdim:
-        replace(node, thin)
-    else:
-        take_over(node, call(node, aten.squeeze.dims, thin, list(found.dims)))
 
 
 fold_reduction = Trick("fold_reduction", _refusal, _rewrite)

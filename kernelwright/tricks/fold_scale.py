@@ -73,6 +73,8 @@ def _affine(node: fx.Node) -> Affine | None:
     if not is_call(node, *SCALES, *SHIFTS, *REVERSED):
         return None
     first, second = node.args[:2]
+    if first is second:
+        return None
     if isinstance(first, fx.Node) and not is_constant(first):
         return Affine(first, second)  # type: ignore[arg-type]
     divides = is_call(node, aten.div)

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import fx
 
-from kernelwright.graph.edit import call, is_call, is_tensor, shape
-from kernelwright.graph.query import arguments
+from kernelwright.graph.edit import call, is_call, is_tensor, replace, shape, take_over
+from kernelwright.graph.query import Reduction, arguments
 
 aten = torch.ops.aten
 
 CONVOLUTIONS = (aten.conv1d, aten.conv2d, aten.conv3d)
 TRANSPOSED = (aten.conv_transpose1d, aten.conv_transpose2d, aten.conv_transpose3d)
+REDUCE = {"sum": aten.sum.dim_IntList, "mean": aten.mean.dim}
 PRODUCTS = (aten.matmul, aten.mm, aten.bmm)
 
 
@@ -100,3 +102,34 @@ def product(node: object) -> Product | None:
     if not (is_tensor(left) and is_tensor(right)) or min(len(shape(left)), len(shape(right))) < 2:  # type: ignore[arg-type]
         return None
     return Product(node, left, right)  # type: ignore[arg-type]
+
+
+def unscaled(node: fx.Node) -> tuple[fx.Node, list[fx.Node]]:
+    """What multiplications by finite numbers are applied to, and those multiplications, last first."""
+    between: list[fx.Node] = []
+    while _scales(node):
+        between.append(node)
+        node = node.args[0]  # type: ignore[assignment]
+    return node, between
+
+
+def _scales(node: fx.Node) -> bool:
+    if is_call(node, aten.neg.default):
+        return True
+    if not is_call(node, aten.mul.Tensor, aten.div.Tensor, aten.mul.Scalar, aten.div.Scalar):
+        return False
+    number = node.args[1]
+    return (
+        isinstance(node.args[0], fx.Node) and isinstance(number, (int, float)) and number != 0 and math.isfinite(number)
+    )
+
+
+def reduce_rest(node: fx.Node, thin: fx.Node, found: Reduction, dims: tuple[int, ...]) -> None:
+    """Put in place of a sum or mean what is left of it; the dimensions that were folded have size one by now."""
+    rest = [dim for dim in found.dims if dim not in dims]
+    if rest:
+        take_over(node, call(node, REDUCE[found.kind], thin, list(found.dims), found.keepdim))
+    elif found.keepdim:
+        replace(node, thin)
+    else:
+        take_over(node, call(node, aten.squeeze.dims, thin, list(found.dims)))

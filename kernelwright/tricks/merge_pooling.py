@@ -2,10 +2,10 @@
 
     max_pool(max_pool(x, k1, s1, p1), k2, s2)  ->  max_pool(x, (k2 - 1) * s1 + k1, s1 * s2, p1)
     avg_pool(avg_pool(x, k1), k2)              ->  avg_pool(x, k1 * k2)
-    adaptive_avg_pool(avg_pool(x, k1), 1)      ->  adaptive_avg_pool(x, 1)
+    adaptive_avg_pool(avg_pool(x, k1), 1)      ->  adaptive_avg_pool(x, 1), likewise mean(avg_pool(x, k1), [2, 3])
 
 Legal: only the outer pooling reads the inner one. Maxima: no gaps between windows, no dilation, no rounding up, and no
-padding of the outer one. Averages: windows side by side that cover everything, no padding.
+padding of the outer one. Averages: windows side by side, no padding; for a global average they leave nothing out.
 Faster: the intermediate image is neither written nor read.
 Accuracy: maxima exact; averages are summed in another order.
 """
@@ -18,7 +18,7 @@ import torch
 from torch import fx
 
 from kernelwright.graph.edit import call, is_call, shape, take_over
-from kernelwright.graph.query import arguments
+from kernelwright.graph.query import arguments, reduction
 from kernelwright.tricks.trick import Trick
 
 aten = torch.ops.aten
@@ -29,7 +29,7 @@ GLOBAL = (aten.adaptive_avg_pool1d, aten.adaptive_avg_pool2d, aten.adaptive_avg_
 
 
 def _refusal(node: fx.Node) -> str:
-    if not is_call(node, *MAXIMA, *AVERAGES, *GLOBAL):
+    if not is_call(node, *MAXIMA, *AVERAGES) and not _is_global(node):
         return "no pooling"
     inner = node.args[0]
     assert isinstance(inner, fx.Node)
@@ -39,11 +39,9 @@ def _refusal(node: fx.Node) -> str:
         return f"something else reads {inner.name} too"
     if is_call(node, *MAXIMA):
         return _maxima_refusal(node, inner)
-    if is_call(node, *GLOBAL):
-        return (
-            "" if set(arguments(node)["output_size"]) == {1} and _is_tiling(inner) else "windows are not side by side"
-        )
-    return "" if _is_tiling(inner) and _is_tiling(node) else "windows are not side by side"
+    if not _is_global(node):
+        return "" if _is_plain(inner) and _is_plain(node) else "windows are not side by side"
+    return "" if _is_plain(inner) and _covers(inner) else "windows are not side by side, or leave a border out"
 
 
 def _parts(node: fx.Node, name: str) -> list[int]:
@@ -69,20 +67,32 @@ def _maxima_refusal(node: fx.Node, inner: fx.Node) -> str:
     return "the inner windows leave gaps" if gaps else ""
 
 
-def _is_tiling(node: fx.Node) -> bool:
-    """Whether windows of an average are side by side and cover everything."""
-    given, source = arguments(node), node.args[0]
+def _is_plain(node: fx.Node) -> bool:
+    """Whether windows of an average are side by side, without padding."""
+    given = arguments(node)
+    plain = not any(_parts(node, "padding")) and not given["ceil_mode"] and given.get("divisor_override") is None
+    return plain and _parts(node, "stride") == _window(node)
+
+
+def _covers(node: fx.Node) -> bool:
+    """Whether windows side by side leave nothing out."""
+    source, window = node.args[0], _window(node)
     assert isinstance(source, fx.Node)
-    window = _window(node)
-    covers = all(size % part == 0 for size, part in zip(shape(source)[-len(window) :], window, strict=True))
-    plain = not any(_parts(node, "padding")) and given.get("divisor_override") is None
-    return covers and plain and _parts(node, "stride") == window
+    return all(size % part == 0 for size, part in zip(shape(source)[-len(window) :], window, strict=True))
+
+
+def _is_global(node: fx.Node) -> bool:
+    """Whether this is the average of each whole image."""
+    if is_call(node, *GLOBAL):
+        return set(arguments(node)["output_size"]) == {1}
+    found = reduction(node) if is_call(node, aten.mean.dim) else None
+    return found is not None and found.dims == tuple(range(2, len(shape(found.source))))
 
 
 def _rewrite(node: fx.Node) -> None:
     inner = node.args[0]
     assert isinstance(inner, fx.Node)
-    if is_call(node, *GLOBAL):
+    if _is_global(node):
         node.args = (inner.args[0], *node.args[1:])
         return
     strides = [one * other for one, other in zip(_parts(inner, "stride"), _parts(node, "stride"), strict=True)]

@@ -145,6 +145,8 @@ def test_a_pooling_of_a_pooling_is_one_pooling() -> None:
         lambda m, x: F.max_pool2d(F.max_pool2d(x, 3, stride=2, padding=1), (2, 3), stride=1),
         lambda m, x: F.avg_pool2d(F.avg_pool2d(x, 2), (3, 2)),
         lambda m, x: F.adaptive_avg_pool2d(F.avg_pool2d(x, 3), 1),
+        lambda m, x: F.avg_pool2d(F.avg_pool2d(x, 5), 2),
+        lambda m, x: F.avg_pool2d(x, 4).mean((2, 3)),
         lambda m, x: F.max_pool1d(F.max_pool1d(x[0], 3, stride=2), 2),
     ]
     graph = captured_together(formulas, (2, 3, 12, 12))
@@ -162,7 +164,9 @@ def test_poolings_stay_apart_where_borders_gaps_or_weights_differ() -> None:
         lambda m, x: F.max_pool2d(F.avg_pool2d(x, 2), 2),
         lambda m, x: F.avg_pool2d(F.avg_pool2d(x, 3, stride=1), 2),
         lambda m, x: F.avg_pool2d(F.avg_pool2d(x, 2, padding=1), 1),
-        lambda m, x: F.avg_pool2d(F.avg_pool2d(x, 5), 2),
+        lambda m, x: F.avg_pool2d(F.avg_pool2d(x, 5, ceil_mode=True), 2),
+        lambda m, x: F.adaptive_avg_pool2d(F.avg_pool2d(x, 5), 1),
+        lambda m, x: F.avg_pool2d(x, 2).mean(3),
         lambda m, x: F.avg_pool2d(F.avg_pool2d(x, 2, divisor_override=3), 2),
         lambda m, x: F.adaptive_avg_pool2d(F.avg_pool2d(x, 2), 2),
     ]
