@@ -17,7 +17,7 @@ from kernelwright.core.errors import CaptureError
 from kernelwright.core.outcome import Choice, Keep, Trial
 from kernelwright.core.task import Contract
 from kernelwright.deploy.module import deploy
-from kernelwright.engines.search import Search
+from kernelwright.engines.search import Search, captured
 from kernelwright.flow import Budget, Event, Tell, recall
 from kernelwright.flow import optimize as run
 from kernelwright.judge.judge import IsolatedJudge, open_judge
@@ -91,6 +91,7 @@ def solve(subject: Subject, chosen: Settings, tell: Tell, *, fresh: bool = False
         recalled = None if fresh else recall(task, judge, store, note)
         if recalled is not None:
             return Solution(subject, recalled, tuple(events), recalled=True)
+        captured(task)  # what torch.export cannot take is refused before anything is measured
         engine = Search(cpu.roofline(task.target), seed=chosen.seed)
         budget = Budget(time.monotonic() + chosen.budget, time.monotonic)
         remembered = Remembered(judge, () if fresh else store.trials(task))

@@ -7,12 +7,13 @@ buffer writes as `aten.copy_` calls just before the output; every node's `meta["
 from __future__ import annotations
 
 import inspect
+import io
 import logging
 import operator
 import re
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from typing import Any
 
 import torch
@@ -87,13 +88,13 @@ def _separate(inputs: Sequence[Input]) -> list[Input]:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """torch prints whole graphs when it refuses one; our error says it in a line."""
-    logger = logging.getLogger("torch")
-    before = logger.level
-    logger.setLevel(logging.CRITICAL)
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
     try:
-        yield
+        with redirect_stderr(io.StringIO()), redirect_stdout(io.StringIO()):
+            yield
     finally:
-        logger.setLevel(before)
+        logging.disable(before)
 
 
 def _enter(graph: fx.Graph, node: fx.Node, exported: ExportedProgram, model: nn.Module) -> Any:

@@ -60,7 +60,9 @@ def execute(source: str, name: str) -> types.ModuleType:
     filename = f"<{name}>"
     try:
         code = compile(ast.parse(source), filename, "exec")
-    except (SyntaxError, ValueError) as error:
+    except SyntaxError as error:
+        raise UsageError(f"the reference is not Python: {error.msg}, line {error.lineno}") from error
+    except ValueError as error:
         raise UsageError(f"the reference is not Python: {error}") from error
     module = types.ModuleType(name)
     linecache.cache[filename] = (len(source), None, source.splitlines(True), filename)

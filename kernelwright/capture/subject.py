@@ -43,7 +43,7 @@ def from_module(model: nn.Module, inputs: Sequence[source.Input], target: Target
 def from_name(name: str, inputs: str | None, target: Target, contract: Contract) -> Subject:
     """The task of `package.module:Model`, with inputs from `package.module:function` or the module's get_inputs."""
     make = _named(name)
-    draw = _named(inputs) if inputs else _named(f"{name.partition(':')[0]}:get_inputs")
+    draw = _named(inputs or f"{name.partition(':')[0]}:get_inputs")
     with blame(UsageError, f"{name} cannot be constructed without arguments"):
         model = make() if isinstance(make, type) else make
     if not isinstance(model, nn.Module):
@@ -71,5 +71,6 @@ def _named(name: str) -> Callable[[], object]:
     with blame(UsageError, f"cannot import {module}"):
         found = importlib.import_module(module)
     if not hasattr(found, attribute):
-        raise UsageError(f"{module} has no {attribute!r}")
+        remedy = "; name a function that returns inputs with --inputs" if attribute == "get_inputs" else ""
+        raise UsageError(f"{module} has no {attribute!r}{remedy}")
     return getattr(found, attribute)

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from kernelwright.engines.search.search import Search
+from kernelwright.engines.search.search import Search, captured
 
-__all__ = ["Search"]
+__all__ = ["Search", "captured"]
