@@ -68,7 +68,7 @@ def run_until_sure(
     """All pairs. A small gain has to show in new processes too: where memory lies makes copies differ by up to 10 %."""
     pairs = Race(court, court.baseline, candidate).run(gain)
     count = len(pairs)
-    for _ in range(timing.CONFIRMATIONS):
+    for _ in range(timing.CONFIRMATIONS[court.baseline_name]):
         if not timing.doubtful(pairs, gain):
             break
         with ExitStack() as stack:
