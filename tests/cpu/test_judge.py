@@ -233,3 +233,44 @@ def test_what_a_candidate_prints_is_kept_as_detail(judge: IsolatedJudge) -> None
     outcome = screened(judge, forward("print('ACCEPTED', flush=True)", "torch.os.abort()"))
     assert isinstance(outcome, Rejected)
     assert "ACCEPTED" in outcome.detail
+
+
+COMPILED = '''
+import torch
+from torch import nn
+from kernelwright.runtime import cpp, empty
+
+kernels = cpp(r"""
+extern "C" void tail(const float* linear, const float* x, float* out) {
+    for (long i = 0; i < 256 * 96; i++) out[i] = (linear[i] > 0 ? linear[i] : 0) + x[i];
+}
+""")
+
+class ModelNew(nn.Module):
+    def __init__(self, width):
+        super().__init__()
+        self.linear = nn.Linear(width, width)
+
+    def forward(self, x):
+        out = empty((256, 96), torch.float32)
+        kernels.tail(self.linear(x), x, out)
+        return out
+'''
+
+
+def test_a_kernel_in_cpp_is_accepted(judge: IsolatedJudge) -> None:
+    outcome = judge.examine(candidate(COMPILED))
+    assert isinstance(outcome, Accepted), outcome
+
+
+def test_a_kernel_in_cpp_that_does_not_compile_is_refused_with_the_compilers_words(judge: IsolatedJudge) -> None:
+    outcome = screened(judge, COMPILED.replace("out[i] =", "out[j] ="))
+    assert isinstance(outcome, Rejected)
+    assert outcome.stage == "build" and "BuildFailed" in outcome.reason
+    assert "error:" in outcome.detail and "j" in outcome.detail
+
+
+def test_a_kernel_in_cpp_that_skips_the_last_elements_is_refused(judge: IsolatedJudge) -> None:
+    outcome = screened(judge, COMPILED.replace("i < 256 * 96", "i < 256 * 96 - 5"))
+    assert isinstance(outcome, Rejected)
+    assert 'family "plain", output 0, at [255, 91]' in outcome.reason
