@@ -5,12 +5,15 @@
 Queries, keys and values; the gates of a recurrent cell written by hand.
 
 Legal: the weights and biases depend on no input, and the dtypes agree. Only where the weights are no larger than what
-is computed with them: they are joined in each call, once for all the calls that read them.
+is computed with them: they are joined in each call, once for all that read them. Groups of the same weights, the
+steps of a loop, are merged together.
 Faster: the input is read once, and one large product fills the machine better than several small ones.
 Accuracy: exact, but for the order in which a wider product is summed.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 import torch
 from torch import fx
@@ -29,8 +32,9 @@ def _refusal(node: fx.Node) -> str:
     group = _group(node)
     if len(group) < 2:
         return f"no other linear layer reads {group[0].input.name}"
-    if group[0].node is not node:
-        return f"merged at {group[0].node.name}"
+    first = group[0].node if group[0].node is not node else next(_alike(group))[0].node
+    if first is not node:
+        return f"merged with {first.name}"
     features = shape(group[0].weight)[1]
     if features > _rows(group):
         return f"joining weights of {features} inputs costs more than {_rows(group)} rows save"
@@ -52,6 +56,19 @@ def _group(node: fx.Node) -> list[LinearMap]:
     return [layer for layer in layers if layer is not None and dtype(layer.node) == dtype(node)]
 
 
+def _alike(group: list[LinearMap]) -> Iterator[list[LinearMap]]:
+    """The groups with the same weights and biases, in graph order: the steps of a loop."""
+    weight = group[0].weight
+    for head in sorted(user for user in weight.users if is_call(user, aten.linear.default) and user.args[1] is weight):
+        other = _group(head)
+        if other and other[0].node is head and _weights(other) == _weights(group):
+            yield other
+
+
+def _weights(group: list[LinearMap]) -> list[tuple[fx.Node, fx.Node | None]]:
+    return [(layer.weight, layer.bias) for layer in group]
+
+
 def _rows(group: list[LinearMap]) -> int:
     """How many rows meet these weights in the whole graph."""
     weight = group[0].weight
@@ -60,7 +77,12 @@ def _rows(group: list[LinearMap]) -> int:
 
 
 def _rewrite(node: fx.Node) -> None:
-    group = _group(node)
+    for group in list(_alike(_group(node))):
+        _merge(group)
+
+
+def _merge(group: list[LinearMap]) -> None:
+    node = group[0].node
     names = [layer.node.name for layer in group]
     name = "_".join(names) if len(names) < 4 else f"{names[0]}_to_{names[-1]}"
     weight = _joined(node, [layer.weight for layer in group], f"{name}_weight")

@@ -26,6 +26,18 @@ def test_layers_that_read_the_same_input_become_one() -> None:
     assert merge_linears.sites(new) == ()
 
 
+def test_the_same_layers_in_every_step_of_a_loop_are_merged_together() -> None:
+    def loop(module: Any, x: torch.Tensor) -> torch.Tensor:
+        for _ in range(3):
+            x = torch.sigmoid(module.gate(x)) * torch.tanh(module.new(x))
+        return x
+
+    graph = captured(loop, (9, 6), gate=nn.Linear(6, 6), new=nn.Linear(6, 6))
+    (new,) = at_each_site(merge_linears, graph, *random_inputs((9, 6)))
+    assert len(calls(new, aten.linear)) == 3
+    assert len(calls(new, aten.cat)) == 2
+
+
 def test_weights_made_after_the_first_layer_move_before_it() -> None:
     graph = captured(
         lambda m, x: torch.relu(m.q(x)) + nn.functional.linear(x, m.q.weight * 2 + 1), (9, 6), q=nn.Linear(6, 4)
