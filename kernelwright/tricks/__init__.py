@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from kernelwright.tricks.channels_last import channels_last
 from kernelwright.tricks.collect_terms import collect_terms
+from kernelwright.tricks.convolution_by_onednn import convolution_by_onednn
 from kernelwright.tricks.drop_identity import drop_identity
 from kernelwright.tricks.drop_unit_reduction import drop_unit_reduction
 from kernelwright.tricks.fold_global_pooling import fold_global_pooling
@@ -14,6 +15,7 @@ from kernelwright.tricks.fold_pooling import fold_pooling
 from kernelwright.tricks.fold_reduction import fold_reduction
 from kernelwright.tricks.fold_scale import fold_scale
 from kernelwright.tricks.idle_clamp import idle_clamp
+from kernelwright.tricks.linear_by_onednn import linear_by_onednn
 from kernelwright.tricks.merge_linears import merge_linears
 from kernelwright.tricks.merge_pooling import merge_pooling
 from kernelwright.tricks.merge_steps import merge_steps
@@ -52,4 +54,6 @@ TRICKS: tuple[Trick, ...] = (
     fold_pooling,
     pool_first,
     channels_last,
+    convolution_by_onednn,
+    linear_by_onednn,
 )
