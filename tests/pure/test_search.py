@@ -8,8 +8,7 @@ from kernelwright.core.outcome import Rejected, Screened, Trial
 from kernelwright.core.spec import Roofline, Target, TensorSpec
 from kernelwright.core.task import Task
 from kernelwright.engines.search import Search
-from kernelwright.engines.search.plan import follow
-from kernelwright.engines.search.search import captured
+from kernelwright.engines.search.plan import captured, follow
 from kernelwright.engines.search.write import write
 from tests.pure.samples import ENVIRONMENT
 
@@ -62,7 +61,7 @@ def test_a_plan_prints_its_candidate_again_byte_for_byte() -> None:
     for candidate in (*opening, *SEARCH.propose(TASK, history(opening))):
         assert isinstance(candidate.origin, Searched)
         captured.cache_clear()
-        assert write(TASK, follow(captured(TASK), candidate.origin.plan, TASK.target)) == candidate.source
+        assert write(TASK, follow(TASK, candidate.origin.plan)) == candidate.source
 
 
 def test_candidates_are_distinct_files_of_the_task_and_no_more_than_the_width() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from kernelwright.engines.search.search import Search, captured
+from kernelwright.engines.search.plan import captured
+from kernelwright.engines.search.search import Search
 
 __all__ = ["Search", "captured"]

@@ -11,13 +11,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from torch import fx
 from torch.fx.node import map_arg
 
+from kernelwright.capture import source
+from kernelwright.capture.export import program
 from kernelwright.core.candidate import Plan, Step
 from kernelwright.core.spec import Roofline, Target
+from kernelwright.core.task import Task
 from kernelwright.engines import cost
 from kernelwright.engines.search.cover import cover, settle
 from kernelwright.engines.search.rewrite import BY_NAME, Applied, rewrite
@@ -59,21 +62,38 @@ class Covered:
         return cost.total(self.calls, [launch.kernel for launch in self.launches], roofline)
 
 
-def follow(graph: fx.GraphModule, plan: Plan, target: Target) -> Covered:
-    """The plan on this graph; `graph` itself is left as it is."""
-    rewritten, applied = rewrite(clone(graph), [step.name for step in plan.steps if step.name in BY_NAME])
+def follow(task: Task, plan: Plan) -> Covered:
+    """The plan on the task's graph, with a kernel written for each region."""
+    graph, applied = _rewritten(task, tuple(step.name for step in plan.steps if step.name in BY_NAME))
+    graph = clone(graph)
     left = {step.at for step in plan.steps if step.name == "leave"}
     families = [FAMILIES[step.name] for step in plan.steps if step.name in FAMILIES and step.at == "*"]
-    regions = cover(rewritten.graph, families, lambda node: node.name in left)
+    regions = cover(graph.graph, families, lambda node: node.name in left)
     tuned = _tuned(plan, regions)
     launches: dict[str, Launch] = {}
-    kept = []
-    for region in regions:
-        launch = _launch(region, tuned, launches, target)
-        if launch is not None:
-            kept.append(launch)
-    settle(rewritten.graph, [launch.region for launch in kept])
-    return Covered(plan, rewritten, applied, tuple(kept))
+    found = [_launch(region, tuned, launches, task.target) for region in regions]
+    kept = tuple(launch for launch in found if launch is not None)
+    settle(graph.graph, [launch.region for launch in kept])
+    return Covered(_effective(plan, applied, kept), graph, applied, kept)
+
+
+@lru_cache(maxsize=4)
+def captured(task: Task) -> fx.GraphModule:
+    """The task's canonical graph. Capturing takes a second; every plan of the task starts from it."""
+    reference = source.load(task.reference)
+    return program(source.build(reference), source.draw_inputs(reference, seed=0))
+
+
+@lru_cache(maxsize=32)
+def _rewritten(task: Task, names: tuple[str, ...]) -> tuple[fx.GraphModule, tuple[Applied, ...]]:
+    """Most plans of a task differ in kernels only and share this. Not to be edited."""
+    return rewrite(captured(task), names)
+
+
+def _effective(plan: Plan, applied: Sequence[Applied], launches: Sequence[Launch]) -> Plan:
+    """The plan without tricks that found nothing and skeletons that cover nothing: it prints the same file."""
+    worked = {each.trick.name for each in applied} | {launch.region.skeleton for launch in launches}
+    return Plan(tuple(step for step in plan.steps if step.at != "*" or step.name in worked))
 
 
 def signature(region: Region) -> str:
@@ -109,10 +129,11 @@ def neighbours(covered: Covered, target: Target, roofline: Roofline) -> Iterator
     for launch in _dearest(covered, roofline):
         same = [other.region.nodes[0].name for other in covered.launches if other.signature == launch.signature]
         yield Plan((*(Step("leave", name) for name in same), *covered.plan.steps))
-    present = {step.name for step in covered.plan.steps}
-    for name in BY_NAME:
-        tricks = [other for other in BY_NAME if (other in present) != (other == name)]
-        yield Plan((*_everywhere(tricks), *(step for step in covered.plan.steps if step.name not in BY_NAME)))
+    worked = {each.trick.name for each in covered.applied}
+    for name, trick in BY_NAME.items():
+        if name in worked or trick.sites(covered.graph):
+            tricks = [other for other in BY_NAME if (other in worked) != (other == name)]
+            yield Plan((*_everywhere(tricks), *(step for step in covered.plan.steps if step.name not in BY_NAME)))
 
 
 def _launch(region: Region, tuned: Mapping[str, Parameters], known: dict[str, Launch], target: Target) -> Launch | None:

@@ -4,12 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
-from torch import fx
-
-from kernelwright.capture import source
-from kernelwright.capture.export import program
 from kernelwright.core.candidate import Candidate, Plan, Searched
 from kernelwright.core.codec import digest
 from kernelwright.core.outcome import Screened, Trial
@@ -41,23 +36,21 @@ class Search:
 
     def _plans(self, task: Task, mine: Sequence[Trial]) -> Iterator[Plan]:
         """Openings at first; then what lies one decision away from the fastest plan so far."""
-        graph = captured(task)
         best = _fastest(mine)
         if best is not None:
-            return neighbours(follow(graph, best, task.target), task.target, self.roofline)
+            return neighbours(follow(task, best), task.target, self.roofline)
         return iter(()) if mine else openings(OPTIONAL)
 
     def _candidates(self, task: Task, plans: Iterator[Plan], tried: set[str]) -> list[Candidate]:
         """The plans as files, cheapest by the roofline model first, each text once."""
         priced: list[tuple[float, Candidate]] = []
         for plan in plans:
-            covered = follow(captured(task), plan, task.target)
+            covered = follow(task, plan)
             text = write(task, covered)
             if text not in tried:
                 tried.add(text)
-                priced.append(
-                    (covered.seconds(self.roofline), Candidate(digest(task), text, Searched(plan, self.seed)))
-                )
+                origin = Searched(covered.plan, self.seed)
+                priced.append((covered.seconds(self.roofline), Candidate(digest(task), text, origin)))
         return [candidate for _, candidate in sorted(priced, key=lambda item: item[0])]
 
 
@@ -66,10 +59,3 @@ def _fastest(mine: Sequence[Trial]) -> Plan | None:
     timed = [(trial.outcome.time_ns, trial.candidate.origin.plan) for trial in mine
              if isinstance(trial.outcome, Screened) and isinstance(trial.candidate.origin, Searched)]  # fmt: skip
     return min(timed, key=lambda item: item[0])[1] if timed else None
-
-
-@lru_cache(maxsize=4)
-def captured(task: Task) -> fx.GraphModule:
-    """The task's canonical graph. Capturing takes a second; every plan of the task starts from it."""
-    reference = source.load(task.reference)
-    return program(source.build(reference), source.draw_inputs(reference, seed=0))
