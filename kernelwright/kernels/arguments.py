@@ -9,10 +9,9 @@ from math import prod
 from torch import fx
 
 from kernelwright.core.spec import TensorSpec
-from kernelwright.kernels.axes import SAME, VIEWS
 from kernelwright.kernels.body import CPP_ELEMENTS, QUIET, identifier
 from kernelwright.kernels.expr import kind_of
-from kernelwright.kernels.flat import Flat, refuse, spec
+from kernelwright.kernels.flat import SAME, VIEWS, Flat, refuse, spec
 from kernelwright.kernels.kernel import Argument
 
 

@@ -17,22 +17,12 @@ from typing import Any
 import torch
 from torch import fx
 
-from kernelwright.kernels.flat import Flat, refuse
+from kernelwright.kernels.flat import PERMUTES, PRODUCTS, REDUCTIONS, RESHAPES, SAME, VIEWS, Flat, refuse
 
 aten = torch.ops.aten
 
 Axis = int
 Dims = tuple[tuple[Axis, ...], ...]  # for each dimension of a value, the axes it runs over, outer to inner
-
-RESHAPES = {aten.view.default, aten._unsafe_view.default, aten.unsqueeze.default, aten.squeeze.default,
-            aten.squeeze.dim, aten.squeeze.dims}  # fmt: skip
-PERMUTES = {aten.permute.default, aten.transpose.int, aten.t.default}
-SAME = {aten.alias.default, aten.detach.default, aten.clone.default, aten.lift_fresh_copy.default,
-        aten._to_copy.default, aten.contiguous.default}  # fmt: skip
-VIEWS = {*RESHAPES, *PERMUTES, aten.expand.default, aten.slice.Tensor, aten.select.int, aten.alias.default,
-         aten.detach.default, aten.as_strided.default, aten.diagonal.default, aten.unfold.default}  # fmt: skip
-REDUCTIONS = {aten.sum.dim_IntList, aten.amax.default, aten.amin.default, aten.prod.dim_int, aten.any.dim, aten.all.dim}
-PRODUCTS = {aten.mm.default, aten.bmm.default, aten.addmm.default, aten.baddbmm.default}
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import torch
 from torch import fx
 
-from kernelwright.kernels.axes import PERMUTES, RESHAPES
 from kernelwright.kernels.expr import ATOM, CPP, Kind, Language, Speller, Text
+from kernelwright.kernels.flat import PERMUTES, RESHAPES
 
 aten = torch.ops.aten
 

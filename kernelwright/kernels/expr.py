@@ -17,8 +17,7 @@ from typing import Any
 import torch
 from torch import fx
 
-from kernelwright.kernels.axes import PERMUTES, RESHAPES, SAME
-from kernelwright.kernels.flat import refuse
+from kernelwright.kernels.flat import PERMUTES, RESHAPES, SAME, refuse
 from kernelwright.kernels.region import CannotCover
 
 aten = torch.ops.aten

@@ -17,6 +17,18 @@ from kernelwright.graph.edit import is_tensor
 from kernelwright.graph.flatten import flatten
 from kernelwright.kernels.region import CannotCover, Region
 
+aten = torch.ops.aten
+
+RESHAPES = {aten.view.default, aten._unsafe_view.default, aten.unsqueeze.default, aten.squeeze.default,
+            aten.squeeze.dim, aten.squeeze.dims}  # fmt: skip
+PERMUTES = {aten.permute.default, aten.transpose.int, aten.t.default}
+SAME = {aten.alias.default, aten.detach.default, aten.clone.default, aten.lift_fresh_copy.default,
+        aten._to_copy.default, aten.contiguous.default}  # fmt: skip
+VIEWS = {*RESHAPES, *PERMUTES, aten.expand.default, aten.slice.Tensor, aten.select.int, aten.alias.default,
+         aten.detach.default, aten.as_strided.default, aten.diagonal.default, aten.unfold.default}  # fmt: skip
+REDUCTIONS = {aten.sum.dim_IntList, aten.amax.default, aten.amin.default, aten.prod.dim_int}
+PRODUCTS = {aten.mm.default, aten.bmm.default, aten.addmm.default, aten.baddbmm.default}
+
 
 @dataclass(frozen=True, slots=True)
 class Flat:
@@ -77,11 +89,23 @@ def _sources(node: fx.Node, known: dict[fx.Node, Any]) -> list[Any]:
 
 def _copy(graph: fx.Graph, call: fx.Node, name: str, copies: dict[fx.Node, Any], seen: dict[str, fx.Node]) -> fx.Node:
     args, kwargs = map_arg((call.args, call.kwargs), copies.__getitem__)
+    if call.target in PRODUCTS:
+        args = _apart(graph, cast("tuple[fx.Node, ...]", args))
     key = f"{call.target}{args}{kwargs}"
-    if key not in seen or not call.all_input_nodes:  # two counters that are equal run over different dimensions
+    if key not in seen or not call.all_input_nodes or call.target in VIEWS:  # each may run over other dimensions
         seen[key] = graph.create_node("call_function", call.target, args, kwargs, name=name)
         seen[key].meta["val"] = call.meta.get("val")
     return seen[key]
+
+
+def _apart(graph: fx.Graph, operands: Sequence[fx.Node]) -> tuple[fx.Node, ...]:
+    """Inputs under names of their own: a product runs over them differently than whoever else reads them, x @ w + x."""
+    result: list[fx.Node] = []
+    for node in operands:
+        alias = graph.create_node("call_function", aten.alias.default, (node,))
+        alias.meta.update(node.meta)
+        result.append(alias if node.op == "placeholder" else node)
+    return tuple(result)
 
 
 def _live(graph: fx.Graph, outputs: Sequence[fx.Node]) -> tuple[fx.Node, ...]:

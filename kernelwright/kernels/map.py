@@ -14,8 +14,8 @@ from torch import fx
 
 from kernelwright.core.spec import Target
 from kernelwright.kernels.arguments import arguments, arithmetic, moved_bytes
-from kernelwright.kernels.axes import SAME, VIEWS
 from kernelwright.kernels.body import QUIET
+from kernelwright.kernels.flat import SAME, VIEWS
 from kernelwright.kernels.kernel import Kernel, Language, Parameters
 from kernelwright.kernels.map_cpp import map_cpp
 from kernelwright.kernels.map_triton import map_triton

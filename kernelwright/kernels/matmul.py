@@ -15,8 +15,7 @@ from torch import fx
 
 from kernelwright.core.spec import Target
 from kernelwright.kernels.arguments import arguments, arithmetic, moved_bytes
-from kernelwright.kernels.axes import PRODUCTS
-from kernelwright.kernels.flat import decomposed
+from kernelwright.kernels.flat import PRODUCTS, decomposed
 from kernelwright.kernels.kernel import Kernel, Language, Parameters
 from kernelwright.kernels.matmul_cpp import NARROW, STACK, cpp_matmul, stack_floats
 from kernelwright.kernels.matmul_triton import triton_matmul

@@ -10,9 +10,9 @@ from torch import fx
 
 from kernelwright.kernels import expr
 from kernelwright.kernels.arguments import check_outputs, outputs
-from kernelwright.kernels.axes import PRODUCTS, VIEWS, Axis, Space, space
+from kernelwright.kernels.axes import Axis, Space, space
 from kernelwright.kernels.expr import kind_of
-from kernelwright.kernels.flat import Flat, flat, refuse
+from kernelwright.kernels.flat import PRODUCTS, VIEWS, Flat, flat, refuse
 from kernelwright.kernels.loops import Loop, fused
 from kernelwright.kernels.reads import is_counter
 from kernelwright.kernels.region import CannotCover, Region

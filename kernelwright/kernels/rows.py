@@ -18,9 +18,9 @@ from torch import fx
 
 from kernelwright.kernels import expr
 from kernelwright.kernels.arguments import check_outputs, outputs
-from kernelwright.kernels.axes import REDUCTIONS, VIEWS, Access, Axis, Space, reduced_dims, space
+from kernelwright.kernels.axes import Access, Axis, Space, reduced_dims, space
 from kernelwright.kernels.expr import kind_of
-from kernelwright.kernels.flat import Flat, flat, refuse
+from kernelwright.kernels.flat import REDUCTIONS, VIEWS, Flat, flat, refuse
 from kernelwright.kernels.loops import Loop, by_stride, fused, loops
 from kernelwright.kernels.reads import is_counter
 from kernelwright.kernels.region import CannotCover, Region

@@ -72,7 +72,7 @@ def block_reads(sources: Iterable[fx.Node], used: AbstractSet[fx.Node], space: S
 def block_write(
     pointer: str, access: Access, value: Text, loops: Sequence[Loop], mask: str, block: Sequence[str]
 ) -> str:
-    """A store of one block. Its address takes part in every counter of the `block`, so that it has the block's shape."""
+    """A store of one block. Its address has a part for every counter of the `block`, so that it has that shape."""
     where = address(pointer, access, loops)
     flat = [counter for counter in block if not re.search(rf"\b{counter}(_\d+)?\b", where)]
     return f"tl.store({' + '.join([where, *(f'0 * {counter}' for counter in flat)])}, {value.text}, mask={mask})"
