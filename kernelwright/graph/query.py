@@ -102,10 +102,10 @@ def is_random(node: fx.Node) -> bool:
     return torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ())
 
 
-def is_view(node: fx.Node) -> bool:
+def shares_memory(node: fx.Node) -> bool:
     """Whether the result may share memory with what is read. `reshape` and `contiguous` may, so they count."""
     if node.target is operator.getitem:
-        return isinstance(node.args[0], fx.Node) and is_view(node.args[0])
+        return isinstance(node.args[0], fx.Node) and shares_memory(node.args[0])
     if not isinstance(node.target, torch._ops.OpOverload):
         return False
     return any(result.alias_info is not None for result in node.target._schema.returns) and not is_write(node)
@@ -113,7 +113,7 @@ def is_view(node: fx.Node) -> bool:
 
 def owner(node: fx.Node) -> fx.Node:
     """The node whose memory this one may live in."""
-    while is_view(node):
+    while shares_memory(node):
         source = node.args[0]
         assert isinstance(source, fx.Node), f"{node.name} is a view of nothing"
         node = source

@@ -19,7 +19,7 @@ import torch
 from torch import fx
 
 from kernelwright.graph.edit import dtype, is_call, is_tensor, shape
-from kernelwright.graph.query import arguments, is_view, reduction
+from kernelwright.graph.query import arguments, reduction, shares_memory
 
 aten = torch.ops.aten
 INF = math.inf
@@ -104,7 +104,7 @@ def _rule(node: fx.Node) -> Rule | None:
         return None
     if node.target is torch.tensor:
         return _literal
-    if is_view(node):
+    if shares_memory(node):
         return _of_view if is_tensor(node) and not is_call(node, *LAZY) else None
     if node.target is operator.getitem:
         return _of_pair if is_call(node.args[0], aten.max.dim, aten.min.dim) and node.args[1] == 0 else None

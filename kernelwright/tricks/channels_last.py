@@ -69,4 +69,4 @@ def _converted(before: fx.Node, source: fx.Node, layout: torch.memory_format) ->
     return call(before, aten.clone.default, source, memory_format=layout, name=f"{source.name}_channels_last")
 
 
-channels_last = Trick("channels_last", _refusal, _rewrite)
+channels_last = Trick("channels_last", _refusal, _rewrite, sure=False)

@@ -56,4 +56,4 @@ def _each(numbers: list[int], dims: int) -> list[int]:
     return list(numbers) * dims if len(numbers) == 1 else list(numbers)
 
 
-convolution_by_onednn = Trick("convolution_by_onednn", _refusal, _rewrite)
+convolution_by_onednn = Trick("convolution_by_onednn", _refusal, _rewrite, sure=False)

@@ -16,7 +16,7 @@ import torch
 from torch import fx
 
 from kernelwright.graph.edit import is_call, is_tensor, replace, value
-from kernelwright.graph.query import arguments, is_view, outputs, owner, writes
+from kernelwright.graph.query import arguments, outputs, owner, shares_memory, writes
 from kernelwright.tricks.trick import Trick
 
 aten = torch.ops.aten
@@ -41,7 +41,7 @@ def _refusal(node: fx.Node) -> str:
         return "may change values"
     if _layout(node) != _layout(source) or _names_layout(node, source):
         return "changes shape, dtype or strides"
-    if not is_view(node) and _keeps_apart(node, source):
+    if not shares_memory(node) and _keeps_apart(node, source):
         return f"keeps a result apart from {owner(source).name}"
     return ""
 

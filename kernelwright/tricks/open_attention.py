@@ -53,4 +53,4 @@ def _later(before: fx.Node, scores: fx.Node) -> fx.Node:
     return call(before, aten.triu.default, ones, 1)
 
 
-open_attention = Trick("open_attention", _refusal, _rewrite)
+open_attention = Trick("open_attention", _refusal, _rewrite, sure=False)

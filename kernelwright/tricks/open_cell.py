@@ -96,4 +96,4 @@ def _gru(cell: fx.Node, state: fx.Node, of_input: fx.Node, of_state: fx.Node) ->
     return of(aten.add.Tensor, of(aten.mul.Tensor, of(aten.sub.Tensor, state, new), update), new)
 
 
-open_cell = Trick("open_cell", _refusal, _rewrite)
+open_cell = Trick("open_cell", _refusal, _rewrite, sure=False)

@@ -20,7 +20,7 @@ import torch
 from torch import fx
 
 from kernelwright.graph.edit import call, replace
-from kernelwright.graph.query import is_view
+from kernelwright.graph.query import shares_memory
 from kernelwright.tricks.cuts import Piece, cut_of, route
 from kernelwright.tricks.trick import Trick
 
@@ -44,7 +44,7 @@ def _saves(piece: Piece, reader: fx.Node) -> bool:
     found = route(piece.node, piece.cut)
     if found is None:
         return False
-    return not is_view(piece.node) or any(_saves(further, piece.node) for further in found.pieces)
+    return not shares_memory(piece.node) or any(_saves(further, piece.node) for further in found.pieces)
 
 
 def _rewrite(node: fx.Node) -> None:

@@ -26,6 +26,7 @@ class Trick:
 
     refusal: why the rewrite is not legal at a node; "" where it is.
     rewrite: edits the node's graph in place. Only called where nothing was refused.
+    sure: whether it pays wherever it is legal. Of the others, measuring decides.
 
     Values are kept as real arithmetic has them: each trick's docstring says what rounding, and operands that are not
     finite, can change. `meta["val"]`, output strides, sharing of memory and buffer writes are kept exactly.
@@ -34,6 +35,7 @@ class Trick:
     name: str
     refusal: Callable[[fx.Node], str]
     rewrite: Callable[[fx.Node], None]
+    sure: bool = True
 
     @property
     def doc(self) -> str:

@@ -11,7 +11,7 @@ from kernelwright.tricks import onednn
 from kernelwright.tricks.channels_last import channels_last
 from kernelwright.tricks.convolution_by_onednn import convolution_by_onednn
 from kernelwright.tricks.linear_by_onednn import linear_by_onednn
-from tests.pure.rewriting import at_each_site, captured, captured_together, everywhere, never, random_inputs
+from tests.pure.rewriting import at_each_site, calls, captured, captured_together, everywhere, never, random_inputs
 
 HAS_ONEDNN = torch.backends.mkldnn.is_available()
 needs_onednn = pytest.mark.skipif(not HAS_ONEDNN, reason="this PyTorch has no oneDNN")
@@ -36,8 +36,8 @@ def test_linear_layers_and_their_tails_keep_their_values_and_nan() -> None:
     x[0, 0, 0], x[1, 2, 3] = float("nan"), float("inf")
     formulas = [lambda m, x, tail=tail: tail(m.fc(x)) for tail in TAILS]
     graph = captured_together(formulas, (3, 5, 6), fc=nn.Linear(6, 4))
-    assert len(at_each_site(linear_by_onednn, graph, x)) == len(formulas)
-    everywhere(linear_by_onednn, graph, x)
+    (new,) = at_each_site(linear_by_onednn, graph, x)
+    assert len(calls(new, torch.ops.mkldnn._linear_pointwise)) == len(formulas)
 
 
 @needs_onednn
@@ -51,7 +51,9 @@ def test_products_with_a_matrix_and_odd_strides_are_right() -> None:
         lambda m, x: x[0] @ x[1].T,
     ]
     graph = captured_together(formulas, (3, 5, 6), table=torch.ones(6, 4), bare=nn.Linear(6, 4, bias=False))
-    assert len(at_each_site(linear_by_onednn, graph, *random_inputs((3, 5, 6)))) == len(formulas)
+    assert len(at_each_site(linear_by_onednn, graph, *random_inputs((3, 5, 6)))) == len(formulas) - 1
+    new = everywhere(linear_by_onednn, graph, *random_inputs((3, 5, 6)))
+    assert len(calls(new, torch.ops.mkldnn._linear_pointwise)) == len(formulas)
 
 
 def test_other_products_stay() -> None:
