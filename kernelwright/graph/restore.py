@@ -91,7 +91,8 @@ def _restrided(before: fx.Node, node: fx.Node, wanted: torch.Tensor) -> fx.Node:
     for layout in (torch.contiguous_format, torch.channels_last, torch.channels_last_3d):
         fits = {torch.channels_last: 4, torch.channels_last_3d: 5}.get(layout, wanted.dim()) == wanted.dim()
         if fits and wanted.is_contiguous(memory_format=layout):
-            return call(before, aten.clone.default, node, memory_format=layout)
+            name = f"{node.name}_{str(layout).removeprefix('torch.').removesuffix('_format')}"
+            return call(before, aten.clone.default, node, memory_format=layout, name=name)
     order = sorted(range(wanted.dim()), key=lambda dim: (-wanted.stride(dim), dim))
     back = [order.index(dim) for dim in range(wanted.dim())]
     dense = call(before, aten.permute.default, node, order)

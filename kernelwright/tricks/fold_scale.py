@@ -218,15 +218,15 @@ def _fold_batch_norm(node: fx.Node) -> None:
     source, gain, shift, mean, variance, _, epsilon = norm.args
     folded = linear_map(source)
     assert folded is not None
-    scale = call(node, aten.rsqrt.default, call(node, aten.add.Tensor, variance, epsilon))
+    weight, bias, name = folded.weight, folded.bias, f"{folded.node.name}_bias"
+    safe = call(node, aten.add.Tensor, variance, epsilon, name=f"{node.name}_variance")
+    scale = call(node, aten.rsqrt.default, safe, name=f"{node.name}_inverse_deviation")
     scale = scale if gain is None else call(node, aten.mul.Tensor, scale, gain, name=f"{node.name}_scale")
-    weight = _along(node, scale, folded)
-    weight = call(node, aten.mul.Tensor, folded.weight, weight, name=f"{folded.weight.name}_scaled")
-    centred = (
-        call(node, aten.neg.default, mean) if folded.bias is None else call(node, aten.sub.Tensor, folded.bias, mean)
-    )
-    bias = call(node, aten.mul.Tensor, centred, scale)
-    bias = bias if shift is None else call(node, aten.add.Tensor, bias, shift)
+    weight = call(node, aten.mul.Tensor, weight, _along(node, scale, folded), name=f"{weight.name}_scaled")
+    centring = (aten.neg.default, mean) if bias is None else (aten.sub.Tensor, bias, mean)
+    bias = call(node, *centring, name=f"{name}_centred")
+    bias = call(node, aten.mul.Tensor, bias, scale, name=f"{name}_scaled")
+    bias = bias if shift is None else call(node, aten.add.Tensor, bias, shift, name=f"{name}_folded")
     new = again(node, folded, weight=weight, bias=bias)
     replace(node, new)
     new.name = folded.node.name
