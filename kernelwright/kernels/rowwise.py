@@ -31,6 +31,7 @@ DEFAULTS: Mapping[str, int | str | bool] = {
 }  # fmt: skip
 
 KEPT = 16384  # floats of a row that a thread keeps beside it: 64 KiB, of the second-level cache
+PIECES = 4096  # of one row that threads share: their results stand on the stack
 STREAM_FROM = 32 << 20  # bytes of output: what is larger than most last-level caches is not read again from them
 LANES = 16
 
@@ -56,6 +57,8 @@ def parameters(here: Region, target: Target) -> tuple[Parameters, ...]:
     if found.row_count >= 2 * target.cores or found.row_length < 1024 * target.cores:
         return tuple(whole)
     chunk = max(1024, -(-found.row_length // (8 * target.cores) // LANES) * LANES)
+    if len(found.reduced) > 1 and found.reduced[0].extent > PIECES:
+        return tuple(whole)
     shared = (("form", "shared"), ("chunk", chunk))
     return (shared, *whole) if found.row_length >= KEPT else (*whole, shared)
 
