@@ -21,6 +21,7 @@ aten = torch.ops.aten
 LIBRARY_MATMUL = 0.4
 LIBRARY_CONVOLUTION = 0.3
 LIBRARY_CONVOLUTION_CHANNELS_LAST = 0.9
+ONEDNN = 0.9
 KERNEL = 0.8
 
 
@@ -39,6 +40,9 @@ def call_seconds(node: fx.Node, roofline: Roofline) -> float:
 
 def flops(node: fx.Node) -> float:
     """Floating-point operations of one call by PyTorch's own counter; pointwise work counts its elements."""
+    if _is_onednn(node):
+        weight = value(node.args[1])  # type: ignore[arg-type]
+        return 2.0 * value(node).numel() * weight.numel() / weight.shape[0]
     args, kwargs = map_arg((node.args, node.kwargs), lambda n: n.meta["val"])
     counter = FlopCounterMode(display=False)
     target: Any = node.target
@@ -55,9 +59,15 @@ def total(calls: Sequence[fx.Node], kernels: Sequence[Kernel], roofline: Rooflin
 
 
 def _share(node: fx.Node) -> float:
-    name = str(node.target)
-    if "conv" in name:
+    if _is_onednn(node):
+        return ONEDNN
+    if "conv" in str(node.target):
         tensor = value(node) if is_tensor(node) else None
         last = tensor is not None and tensor.dim() == 4 and tensor.is_contiguous(memory_format=torch.channels_last)
         return LIBRARY_CONVOLUTION_CHANNELS_LAST if last else LIBRARY_CONVOLUTION
     return LIBRARY_MATMUL
+
+
+def _is_onednn(node: fx.Node) -> bool:
+    """PyTorch's counter does not know these."""
+    return str(node.target).startswith(("mkldnn._linear_pointwise", "mkldnn._convolution_pointwise"))

@@ -105,16 +105,16 @@ def signature(region: Region) -> str:
     return f"{region.skeleton}{inputs}{calls}{[number[node] for node in region.outputs]}"
 
 
-def openings(optional: Sequence[str]) -> Iterator[Plan]:
+def openings() -> Iterator[Plan]:
     """First plans: with and without each trick that only measuring can judge, with all kernels and with fewer."""
-    sure = [name for name in BY_NAME if name not in optional]
-    covers = list(FAMILIES)
-    yield _plan(sure, covers)
-    for extra in optional:
-        yield _plan([name for name in BY_NAME if name in sure or name == extra], covers)
-    yield _plan(BY_NAME, covers)
-    yield _plan((), covers)
-    yield _plan(sure, [name for name in covers if name != "matmul"])
+    sure = [name for name, trick in BY_NAME.items() if trick.sure]
+    families = list(FAMILIES)
+    yield _plan(sure, families)
+    for extra in (name for name in BY_NAME if name not in sure):
+        yield _plan([name for name in BY_NAME if name in sure or name == extra], families)
+    yield _plan(BY_NAME, families)
+    yield _plan((), families)
+    yield _plan(sure, [name for name in families if name != "matmul"])
     yield _plan(sure, ())
     yield _plan(BY_NAME, ())
 

@@ -13,16 +13,13 @@ from kernelwright.core.task import Task
 from kernelwright.engines.search.plan import follow, neighbours, openings
 from kernelwright.engines.search.write import write
 
-# Tricks that only measuring can judge; the others are tried together from the start.
-OPTIONAL = ("channels_last", "open_attention", "open_cell", "reassociate")
-
 
 @dataclass(frozen=True, slots=True)
 class Search:
     """Deterministic: the same task and history give the same candidates. Needs no key and no network."""
 
     roofline: Roofline
-    width: int = 6  # candidates a round
+    width: int = 8  # candidates a round
     depth: int = 5  # rounds
     seed: int = 0
     name: str = "search"
@@ -39,7 +36,7 @@ class Search:
         best = _fastest(mine)
         if best is not None:
             return neighbours(follow(task, best), task.target, self.roofline)
-        return iter(()) if mine else openings(OPTIONAL)
+        return iter(()) if mine else openings()
 
     def _candidates(self, task: Task, plans: Iterator[Plan], tried: set[str]) -> list[Candidate]:
         """The plans as files, cheapest by the roofline model first, each text once."""
