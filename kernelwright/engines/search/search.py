@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from kernelwright.core.candidate import Candidate, Plan, Searched
 from kernelwright.core.codec import digest
@@ -21,6 +22,7 @@ class Search:
     roofline: Roofline
     width: int = 8  # candidates a round
     depth: int = 5  # rounds
+    beam: int = 2  # plans whose neighbours a round tries
     seed: int = 0
     name: str = "search"
 
@@ -32,11 +34,11 @@ class Search:
         return tuple(self._candidates(task, self._plans(task, mine), tried))[: self.width]
 
     def _plans(self, task: Task, mine: Sequence[Trial]) -> Iterator[Plan]:
-        """Openings at first; then what lies one decision away from the fastest plan so far."""
-        best = _fastest(mine)
-        if best is not None:
-            return neighbours(follow(task, best), task.target, self.roofline)
-        return iter(()) if mine else openings()
+        """Openings at first; then what lies one decision away from the fastest plans so far."""
+        if not mine:
+            return openings()
+        beam = [follow(task, plan) for plan in _fastest(mine, self.beam)]
+        return chain.from_iterable(neighbours(covered, task.target, self.roofline) for covered in beam)
 
     def _candidates(self, task: Task, plans: Iterator[Plan], tried: set[str]) -> list[Candidate]:
         """The plans as files, cheapest by the roofline model first, each text once."""
@@ -51,8 +53,8 @@ class Search:
         return [candidate for _, candidate in sorted(priced, key=lambda item: item[0])]
 
 
-def _fastest(mine: Sequence[Trial]) -> Plan | None:
-    """The plan with the least screening time; None where none got that far."""
+def _fastest(mine: Sequence[Trial], count: int) -> list[Plan]:
+    """The plans with the least screening times. More than one, since a short timing can be unlucky."""
     timed = [(trial.outcome.time_ns, trial.candidate.origin.plan) for trial in mine
              if isinstance(trial.outcome, Screened) and isinstance(trial.candidate.origin, Searched)]  # fmt: skip
-    return min(timed, key=lambda item: item[0])[1] if timed else None
+    return [plan for _, plan in sorted(timed, key=lambda item: item[0])[:count]]
