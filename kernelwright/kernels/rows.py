@@ -282,8 +282,14 @@ def _check_values(found: Rows) -> None:
             raise refuse(node, "gathers from rows that are not one piece")
         if node in found.after and (node.target in REDUCTIONS or found.space.needs.get(node)):
             raise refuse(node, "needs the result of all rows in each row")
+        if node in found.after and any(_is_of_one_row(source, found) for source in node.all_input_nodes):
+            raise refuse(node, "needs the result of one row after all rows")
         if found.across:
             _check_across(node, found)
+
+
+def _is_of_one_row(node: fx.Node, found: Rows) -> bool:
+    return found.ready[node] > 0 and node not in found.after and node not in found.tail
 
 
 def _check_across(node: fx.Node, found: Rows) -> None:
