@@ -34,41 +34,32 @@ SIMD_INLINE void transpose(vec (&rows)[width])
 }
 
 // A panel holds `size` rows (or columns) side by side: element (i, d) stands at d * size + i. What lies outside the
-// matrix is 0. Writes up to one vector past the panel's end.
+// matrix is 0. Whole vectors are written, the last of a row of the panel past its end: that belongs to the next row, so
+// the last group of rows goes first. Writes up to one vector past the panel's end.
 template <int size, bool along_depth, class Load>
 SIMD_INLINE void pack_panel(Load load, long first, long count, long depth, long extent, float* panel)
 {
-    if constexpr (along_depth) {
-        for (long d = 0; d < extent; d += width)
-            for (int group = 0; group < size; group += width) {
+    for (int group = (size - 1) / width * width; group >= 0; group -= width) {
+        const long left = count - group;
+        if constexpr (along_depth) {
+            const auto move = [&](long d, auto lanes) {
                 vec part[width];
-                const auto fetch = [&](auto lanes) {
 #pragma GCC unroll 16
-                    for (int i = 0; i < width; ++i)
-                        part[i] = group + i < size && group + i < count ? load(first + group + i, depth + d, lanes) : vec{};
-                };
-                const bool full = d + width <= extent;
-                full ? fetch(Full{}) : fetch(Part{int(extent - d)});
+                for (int i = 0; i < width; ++i)
+                    part[i] = group + i < size && i < left ? load(first + group + i, depth + d, lanes) : vec{};
                 transpose(part);
-                float* at = panel + d * size + group;
-                if (full) {
 #pragma GCC unroll 16
-                    for (int i = 0; i < width; ++i)
-                        store(at + i * size, part[i], Full{});
-                } else
-                    for (int i = 0; d + i < extent; ++i)
-                        store(at + i * size, part[i], Full{});
-            }
-    } else {
-        for (long d = 0; d < extent; ++d)
-            for (int group = 0; group < size; group += width) {
-                const long left = count - group;
-                float* at = panel + d * size + group;
-                if (left >= width)
-                    store(at, load(first + group, depth + d, Full{}), Full{});
-                else
-                    store(at, left > 0 ? load(first + group, depth + d, Part{int(left)}) : vec{}, Full{});
-            }
+                for (int i = 0; i < width; ++i)
+                    if (i < lanes)
+                        store(panel + (d + i) * size + group, part[i], Full{});
+            };
+            each<1>(0, extent, [&](long d, int, auto lanes) { move(d, lanes); });
+        } else if (left >= width)
+            for (long d = 0; d < extent; ++d)
+                store(panel + d * size + group, load(first + group, depth + d, Full{}), Full{});
+        else
+            for (long d = 0; d < extent; ++d)
+                store(panel + d * size + group, left > 0 ? load(first + group, depth + d, Part{int(left)}) : vec{}, Full{});
     }
 }
 

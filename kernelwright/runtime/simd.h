@@ -226,14 +226,17 @@ SIMD_INLINE void store(Element* p, Value x, Lanes lanes)
 // Past the caches, where `p` is on a vector boundary: an output that is larger than the caches is not read first.
 SIMD_INLINE void stream(float* p, vec x, Full lanes)
 {
-#if SIMD_BYTES == 64
-    if ((unsigned long)p % sizeof(vec) == 0)
-        return __builtin_ia32_movntps512(p, x);
+    if ((unsigned long)p % sizeof(vec) != 0)
+        return store(p, x, lanes);
+#if defined(__clang__)
+    __builtin_nontemporal_store(x, (vec*)p);
+#elif SIMD_BYTES == 64
+    __builtin_ia32_movntps512(p, x);
 #elif SIMD_BYTES == 32
-    if ((unsigned long)p % sizeof(vec) == 0)
-        return __builtin_ia32_movntps256(p, x);
-#endif
+    __builtin_ia32_movntps256(p, x);
+#else
     store(p, x, lanes);
+#endif
 }
 SIMD_INLINE void stream(float* p, vec x, Part lanes) { store(p, x, lanes); }
 
@@ -380,7 +383,9 @@ SIMD_INLINE vec with_sign(vec magnitude, vec sign)
 }
 SIMD_INLINE vec sqrt(vec x)
 {
-#if SIMD_BYTES == 64
+#if defined(__clang__)
+    return __builtin_elementwise_sqrt(x);
+#elif SIMD_BYTES == 64
     return (vec)__builtin_ia32_sqrtps512_mask(x, vec{}, -1, 4);
 #elif SIMD_BYTES == 32
     return (vec)__builtin_ia32_sqrtps256(x);
@@ -470,7 +475,7 @@ SIMD_INLINE vec log(vec x)  // 1 ulp
     const vec low = p * (square * f) + n * ln2_low - 0.5f * square;
     const vec result = n * ln2_high + (f + low);
     const vec edge = x == 0.0f ? all(-infinity) : (x > 0.0f ? x : all(nan));
-    return (x > 0.0f) & (x < infinity) ? result : edge;
+    return ((x > 0.0f) & (x < infinity)) ? result : edge;
 }
 
 SIMD_INLINE vec log1p(vec x)  // 2 ulp
@@ -478,7 +483,7 @@ SIMD_INLINE vec log1p(vec x)  // 2 ulp
     const vec u = 1.0f + x;
     const vec main = log(u);
     const vec result = main + (x - (u - 1.0f)) / u;
-    return (u > 0.0f) & (u < infinity) ? (u == 1.0f ? x : result) : main;
+    return ((u > 0.0f) & (u < infinity)) ? (u == 1.0f ? x : result) : main;
 }
 
 SIMD_INLINE vec sigmoid(vec x) { return 1.0f / (1.0f + exp(-x)); }  // 3 ulp above 1e-37

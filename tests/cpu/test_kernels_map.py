@@ -14,6 +14,8 @@ from torch import randn
 from kernelwright.kernels import map as map_
 from tests.kernels_at_work import check, check_all
 
+torch.manual_seed(0)  # rows of few elements may cancel to anything
+
 SHAPES = [(), (1,), (15,), (16,), (17,), (1000,), (3, 5), (2, 3, 7, 11), (1, 64, 1)]
 
 

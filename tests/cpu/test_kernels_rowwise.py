@@ -17,6 +17,8 @@ from kernelwright.kernels import rowwise
 from tests.kernels_at_work import built, check, check_all, run, whole, written
 from tests.kernels_at_work import given as tensors_of
 
+torch.manual_seed(0)  # rows of few elements may cancel to anything
+
 CALLS: dict[str, Callable[..., Any]] = {
     "softmax": lambda x: F.softmax(x, -1),
     "log_softmax": lambda x: F.log_softmax(x, -1),
