@@ -52,6 +52,10 @@ def optimize(task: Task, engines: Sequence[Engine], judge: Judge, store: Store, 
             store.remember(task, trial)
             tell(trial)
             history += (trial,)
+    for trial in _confirmations(task, baselines, history, judge):
+        store.remember(task, trial)
+        tell(trial)
+        history += (trial,)
     choice = choose(baselines, history, task.contract.gain)
     if isinstance(choice, Keep) or not budget.spent:
         store.decide(task, choice, baselines)
@@ -106,6 +110,18 @@ def _round(number: int, batch: dict[Candidate, str], judge: Judge, bar: float, b
         if place and budget.spent:
             return
         yield examine(trial, judge)
+
+
+def _confirmations(task: Task, baselines: Baselines, history: tuple[Trial, ...], judge: Judge) -> Iterator[Trial]:
+    """What would be kept is examined once more, in new processes: one lucky race keeps nothing."""
+    confirmed: set[str] = set()
+    while isinstance(choice := choose(baselines, history, task.contract.gain), Keep):
+        if digest(choice.trial.candidate) in confirmed:
+            return
+        confirmed.add(digest(choice.trial.candidate))
+        again = examine(choice.trial, judge)
+        yield again
+        history += (again,)
 
 
 def _most_promising(screened: Sequence[Trial], bar: float) -> list[Trial]:

@@ -10,7 +10,7 @@ from kernelwright.core.ports import Judge
 
 
 class Remembered:
-    """Wraps a judge. Outcomes found in the same environment are given again, so an interrupted run resumes."""
+    """Wraps a judge. Outcomes found in the same environment are given again, once, so an interrupted run resumes."""
 
     def __init__(self, judge: Judge, trials: Sequence[Trial]) -> None:
         self._judge = judge
@@ -31,6 +31,5 @@ class Remembered:
             yield self._screened[candidate] if candidate in self._screened else next(fresh)
 
     def examine(self, candidate: Candidate) -> Rejected | Accepted:
-        if candidate in self._examined:
-            return self._examined[candidate]
-        return self._judge.examine(candidate)
+        remembered = self._examined.pop(candidate, None)  # who asks again wants it measured
+        return remembered or self._judge.examine(candidate)
