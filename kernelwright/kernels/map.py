@@ -25,7 +25,7 @@ from kernelwright.kernels.skeleton import chosen
 
 NAME = "map"
 LANGUAGES: tuple[Language, ...] = ("cpp", "triton")
-DEFAULTS: Mapping[str, int | str | bool] = {"block": 16384, "stream": False}
+DEFAULTS: Mapping[str, int | str | bool] = {"block": 16384, "tile": 0, "stream": False}
 
 STREAM_FROM = 32 << 20  # bytes of output: what is larger than most last-level caches is not read again from them
 
@@ -49,9 +49,12 @@ def absorbs(here: Region, node: fx.Node) -> bool:
 
 
 def parameters(here: Region, target: Target) -> tuple[Parameters, ...]:
-    """Elements of a task; whether stores pass by the caches, tried both ways where the output may or may not fit."""
+    """Elements of a task; tiles where an input is turned; whether stores pass by the caches, tried both ways where the
+    output may or may not fit."""
     if target.kind != "cpu":
         return tuple((("block", block),) for block in (1024, 4096))
+    if nest_of(here).turned is not None:
+        return tuple((("block", block), ("tile", 32)) for block in (16, 64))
     written = sum(argument.spec.nbytes for argument in arguments(nest_of(here).flat) if argument.role == "output")
     large = written > STREAM_FROM
     ways = (large, not large) if written > STREAM_FROM // 8 else (large,)
@@ -64,7 +67,9 @@ def write(here: Region, parameters: Parameters, language: Language, name: str) -
         raise CannotCover(name, f"map is not written in {language}; known: {', '.join(LANGUAGES)}")
     nest, options = nest_of(here), chosen(parameters, DEFAULTS)
     block, store = int(options["block"]), "stream" if options["stream"] else "store"
-    source = map_cpp(nest, name, block, store) if language == "cpp" else map_triton(nest, name, block)
+    source = (
+        map_cpp(nest, name, block, int(options["tile"]), store) if language == "cpp" else map_triton(nest, name, block)
+    )
     headers = ('#include "simd.h"',) if language == "cpp" else ("import triton", "import triton.language as tl")
     return Kernel(
         name, language, source, arguments(nest.flat), arithmetic(nest.flat.nodes), moved_bytes(nest.flat), headers

@@ -14,16 +14,25 @@ from kernelwright.kernels.reads import Place, header, nested, parallel_for, read
 LONG_BODY = 12  # lines of a vector's work: from there on one vector at a time fills the registers
 
 
-def map_cpp(nest: Nest, name: str, block: int, store: str) -> str:
-    """`block` elements of the innermost loop are one task; `store` is "store", or "stream" to pass by the caches."""
-    inner = nest.inner
-    headers, span = [header(loop) for loop in nest.outer], f"0, {inner.extent}"
+def map_cpp(nest: Nest, name: str, block: int, tile: int, store: str) -> str:
+    """`block` elements of the innermost loop are one task. With `tile`, so many steps of a loop along which an input
+    lies are taken in each task too, so that its lines are used while they are in cache. `store` is "store", or "stream"
+    to pass by the caches."""
+    inner, turned = nest.inner, nest.turned if tile else None
+    headers, span = [header(loop) for loop in nest.outer if loop is not turned], f"0, {inner.extent}"
+    if turned is not None:
+        headers.append(f"for (long tile = 0; tile < {turned.extent}; tile += {tile})")
     if inner.extent > 2 * block:
         headers.append(f"for (long block = 0; block < {inner.extent}; block += {block})")
         span = f"block, least(block + {block}, {inner.extent})"
     outside, inside = _statements(nest, store)
     unroll = 1 if len(inside) > LONG_BODY else 2
     lines = [*outside, f"each<{unroll}>({span}, [&](long {inner.name}, int, auto lanes) {{", *indent(inside, 1), "});"]
+    if turned is not None:
+        steps = (
+            f"for (long {turned.name} = tile; {turned.name} < least(tile + {tile}, {turned.extent}); ++{turned.name})"
+        )
+        lines = nested([steps], lines)
     body = _parallel(headers, lines, prod(loop.extent for loop in nest.every), store)
     return "\n".join([cpp_signature(name, nest.flat), "{", *indent(body, 1), "}"]) + "\n"
 

@@ -32,6 +32,15 @@ class Nest:
         return (*self.outer, self.inner)
 
     @property
+    def turned(self) -> Loop | None:
+        """An outer loop along which an input's neighbours lie, while the innermost loop jumps in it: a transpose."""
+        for _, access in self.space.leaves.values():
+            for loop in self.outer:
+                if loop.stride(access) == 1 and self.inner.stride(access) > 1:
+                    return loop
+        return None
+
+    @property
     def computed(self) -> list[fx.Node]:
         """Calls that need a line or a place in one: no inputs, no views of them, no counters."""
         return [n for n in self.flat.nodes if n in self.space.dims and n not in self.space.leaves and not is_counter(n)]

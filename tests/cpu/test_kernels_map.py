@@ -134,3 +134,8 @@ def test_any_broadcast_of_any_shapes(data: st.DataObject) -> None:
         order = data.draw(st.permutations(range(len(shape))))
         operands.append(randn([own[d] for d in order]).permute([order.index(d) for d in range(len(shape))]))
     check(map_, lambda x, y, z: (x + 1) * y - z.exp() * torch.ones(shape), *operands)
+
+
+def test_an_input_that_is_turned_is_taken_by_tiles() -> None:
+    check_all(map_, lambda x, y: x.t() * 2 + y, randn(150, 333), randn(333, 150))
+    check_all(map_, lambda x, y: x.permute(0, 3, 1, 2) + y, randn(2, 40, 40, 30), randn(2, 30, 40, 40))
