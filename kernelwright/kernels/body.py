@@ -32,8 +32,8 @@ TAKEN = frozenset("""
     mask_to_int to_long narrow_mask invert load store stream stream_end select fill max min relu join sum product
     largest smallest abs isnan with_sign sqrt rsqrt scale whole exp exp_bounded expm1 expm1_reduced log log1p sigmoid
     tanh erf sin sin_bounded cos tan asin acos atan sinh cosh exp2 log2 log10 floor ceil trunc round pow first
-    first_lanes blocks least within pick transpose multiply pack_panel pack_before matmul matmul_narrow Tiling Reduction Sum Product
-    Largest Smallest Adding Multiplying combined ln2_high ln2_low log2_e
+    first_lanes blocks least within pick transpose multiply pack_panel pack_before matmul matmul_narrow Tiling
+    Reduction Sum Product Largest Smallest Adding Multiplying combined ln2_high ln2_low log2_e
     lanes slot left right finish scratch row column batch depth block chunk strip end one out total inside
     i j k l m n o p q r s t tl triton torch offsets mask tile
 """.split())  # fmt: skip
