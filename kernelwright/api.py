@@ -14,17 +14,22 @@ from kernelwright import settings as configuration
 from kernelwright.capture.source import Input, check_inputs
 from kernelwright.capture.subject import Subject, from_module
 from kernelwright.core.errors import CaptureError
-from kernelwright.core.outcome import Choice, Keep, Trial
+from kernelwright.core.outcome import Baselines, Choice, Keep, Trial
+from kernelwright.core.stats import median_ms
 from kernelwright.core.task import Contract
 from kernelwright.deploy.module import deploy
 from kernelwright.engines.search import Search, captured
 from kernelwright.flow import Budget, Event, Tell, recall
 from kernelwright.flow import optimize as run
+from kernelwright.judge.courtroom import BaselineName
 from kernelwright.judge.judge import IsolatedJudge, open_judge
 from kernelwright.settings import Settings, worker_variables
 from kernelwright.store.remembered import Remembered
-from kernelwright.store.store import open_store
+from kernelwright.store.store import TrialStore, open_store
 from kernelwright.targets import cpu, detect
+
+BASELINES: tuple[BaselineName, ...] = ("eager", "compile")
+AS_FAST = 1.1  # times the faster baseline: near enough for a second look
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,22 +92,41 @@ def solve(subject: Subject, chosen: Settings, tell: Tell, *, fresh: bool = False
 
     task = subject.task
     note(task)
-    with open_store(chosen.store) as store, judging(subject, chosen) as judge:
-        recalled = None if fresh else recall(task, judge, store, note)
-        if recalled is not None:
+    with open_store(chosen.store) as store:
+        if not fresh and (recalled := _recalled(subject, chosen, store, note)):
             return Solution(subject, recalled, tuple(events), recalled=True)
+        return Solution(subject, _searched(subject, chosen, store, note, fresh), tuple(events), recalled=False)
+
+
+def _recalled(subject: Subject, chosen: Settings, store: TrialStore, tell: Tell) -> Choice | None:
+    decision = store.decision(subject.task)
+    if decision is None:
+        return None
+    with judging(subject, chosen, _rivals(decision[1])) as judge:
+        return recall(subject.task, judge, store, tell)
+
+
+def _rivals(baselines: Baselines) -> tuple[BaselineName, ...]:
+    """What a kept kernel has to beat again. Where eager is as fast as torch.compile, nothing need be compiled."""
+    medians = {measured.name: median_ms(measured.samples_ns) for measured in baselines.measured}
+    return ("eager",) if medians["eager"] <= AS_FAST * min(medians.values()) else ("eager", "compile")
+
+
+def _searched(subject: Subject, chosen: Settings, store: TrialStore, tell: Tell, fresh: bool) -> Choice:
+    task = subject.task
+    with judging(subject, chosen) as judge:
         captured(task)  # what torch.export cannot take is refused before anything is measured
         engine = Search(cpu.roofline(task.target), seed=chosen.seed)
         budget = Budget(time.monotonic() + chosen.budget, time.monotonic)
         remembered = Remembered(judge, () if fresh else store.trials(task))
-        choice = run(task, [engine], remembered, store, budget, note)
-    return Solution(subject, choice, tuple(events), recalled=False)
+        return run(task, [engine], remembered, store, budget, tell)
 
 
-def judging(subject: Subject, chosen: Settings) -> IsolatedJudge:
+def judging(subject: Subject, chosen: Settings, baselines: Sequence[BaselineName] = BASELINES) -> IsolatedJudge:
     """The judge of a subject, as the settings have it; a context manager."""
     return open_judge(
         subject.task,
+        baselines=baselines,
         state=subject.state or None,
         threads=chosen.threads or None,
         compiler=chosen.compiler,
