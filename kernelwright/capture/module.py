@@ -104,7 +104,6 @@ def _checked(inputs: object) -> tuple[Input, ...]:
     return tuple(inputs)
 
 
-
 @dataclass(frozen=True, slots=True)
 class Held:
     """One tensor of the module's state: how the rendered Model declares it, and the first name that it goes by."""
