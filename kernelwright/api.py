@@ -23,6 +23,7 @@ from kernelwright.flow import Budget, Event, Tell, recall
 from kernelwright.flow import optimize as run
 from kernelwright.judge.courtroom import BaselineName
 from kernelwright.judge.judge import IsolatedJudge, open_judge
+from kernelwright.runtime import configure
 from kernelwright.settings import Settings, worker_variables
 from kernelwright.store.remembered import Remembered
 from kernelwright.store.store import TrialStore, open_store
@@ -76,6 +77,7 @@ def optimize(
     choice = solve(subject, chosen, tell).choice
     if not isinstance(choice, Keep):
         return model
+    configure(compiler=chosen.compiler, cache=chosen.cache / "kernels")
     return deploy(model, choice.trial.candidate.source, (), subject.task.inputs, choice=choice)
 
 
