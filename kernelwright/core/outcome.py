@@ -13,13 +13,17 @@ Stage = Literal["audit", "build", "verify", "time"]
 
 @dataclass(frozen=True, slots=True)
 class FamilyError:
-    """Worst row of one output over one family of inputs. Errors are relative to the row's largest magnitude."""
+    """Worst row of one output over one family of inputs. Errors are relative to the row's largest magnitude.
+
+    binding: whether an error above `allowed` rejects; else the family is only reported.
+    """
 
     family: str
     output: int
     error: float
     baseline_error: float
     allowed: float
+    binding: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +37,25 @@ class Accuracy:
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Paired samples, nanoseconds a call, on the judge's clock. Sample i of both sides saw the same inputs."""
+    """Paired samples, nanoseconds a call, on the judge's clock. Sample i of both sides saw the same inputs.
+
+    floor_ns: the least time that the bytes which no kernel can avoid take on this machine; 0 where it is not known.
+    strict: whether a speed-up above 10 was timed a second time, on new draws in new processes.
+    """
 
     baseline: str  # "eager" or "compile"
     baseline_ns: tuple[float, ...]
     candidate_ns: tuple[float, ...]
+    floor_ns: float = 0.0
+    strict: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PeakMemory:
+    """Bytes that one call needed beyond what was in use before it, outputs included."""
+
+    baseline: int
+    candidate: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +80,7 @@ class Accepted:
 
     accuracy: Accuracy
     timing: Timing
+    memory: PeakMemory | None = None  # None where the machine does not tell
 
 
 Outcome = Rejected | Screened | Accepted
@@ -76,6 +95,7 @@ class Environment:
     python: str
     threads: int
     kernelwright: str
+    sandbox: str = "none"  # what confined the candidate: "sandlock", "bubblewrap", "sandbox-exec", "none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,12 +118,26 @@ class Measured:
 
 
 @dataclass(frozen=True, slots=True)
+class Adequacy:
+    """What a task can tell, found by judging wrong outputs of the judge's own making before any candidate is seen.
+
+    tried, survived: wrong outputs by name, and those that pass for right: "this task cannot tell last row zeroed".
+    refused: honest variants of PyTorch's own output that the rule does not accept, each with the reason; best empty.
+    """
+
+    tried: tuple[str, ...]
+    survived: tuple[str, ...] = ()
+    refused: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Baselines:
     """What a candidate has to beat. `missing` says why a baseline could not be had."""
 
     measured: tuple[Measured, ...]
     missing: tuple[tuple[str, str], ...] = ()
     degenerate: str = ""  # why this task can tell little: "the output does not depend on the input"
+    adequacy: Adequacy | None = None  # None where no candidate can be judged at all
 
 
 @dataclass(frozen=True, slots=True)

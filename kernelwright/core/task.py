@@ -16,12 +16,16 @@ class Contract:
     precision: "parity" allows what the baseline's own arithmetic allows; "tf32" gives TF32 to both sides.
     prepack: whether values derived from weights may be kept between calls.
     gain: least speed-up over the baseline that is worth keeping.
+    robustness: whether families of inputs that the reference's own generator would hardly make bind, or are reported.
+    layouts: "fixed" where inputs always have the strides of the examples; "any" has views of other strides bind too.
     """
 
     numeric: Literal["row"] = "row"
     precision: Literal["parity", "tf32"] = "parity"
     prepack: bool = True
     gain: float = 1.03
+    robustness: Literal["reported", "binding"] = "reported"
+    layouts: Literal["fixed", "any"] = "fixed"
 
 
 @dataclass(frozen=True, slots=True)

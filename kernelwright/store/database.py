@@ -10,7 +10,7 @@ from typing import Literal
 
 from kernelwright.core.errors import StoreError
 
-SCHEMA = 1  # raise it when a table or a stored noun changes
+SCHEMA = 2  # raise it when a table or a stored noun changes
 OWNER = 0x6B77_7274  # "kwrt", in the file's header: which program the file belongs to
 BUSY_SECONDS = 30.0  # how long one writer waits for another
 
