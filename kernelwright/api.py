@@ -13,7 +13,7 @@ from torch import nn
 from kernelwright import settings as configuration
 from kernelwright.capture.source import Input, check_inputs
 from kernelwright.capture.subject import Subject, from_module
-from kernelwright.core.errors import CaptureError
+from kernelwright.core.errors import CaptureError, MachineError
 from kernelwright.core.outcome import Baselines, Choice, Keep, Trial
 from kernelwright.core.stats import median_ms
 from kernelwright.core.task import Contract
@@ -93,6 +93,11 @@ def solve(subject: Subject, chosen: Settings, tell: Tell, *, fresh: bool = False
         tell(event)
 
     task = subject.task
+    if task.target.kind != "cpu":
+        raise MachineError(
+            f"the search writes kernels for cpu only, not for {task.target.kind}; use --device cpu, "
+            f"or judge a kernel of your own: kernelwright judge REFERENCE.py CANDIDATE.py --device {task.target.kind}"
+        )
     note(task)
     with open_store(chosen.store) as store:
         if not fresh and (recalled := _recalled(subject, chosen, store, note)):
