@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 
 from torch import Tensor
 
@@ -15,7 +16,7 @@ from kernelwright.judge.objection import Objection
 from kernelwright.judge.processes import Fault
 from kernelwright.judge.timing import Pair, Side
 from kernelwright.judge.track import Lap, Outputs
-from kernelwright.judge.verify import Standard, explain
+from kernelwright.judge.verify import Standard, deviations, explain
 
 
 class Race:
@@ -56,10 +57,11 @@ class Race:
     def _appeal(self, call: int, got: Sequence[Tensor], baseline: Sequence[Tensor], demand: Standard) -> None:
         key = self._court.key
         answer = key.oracle.answer(self._court.track.desk.arguments(call), key.states[0])
-        for i, (one, truth, other) in enumerate(zip(got, answer.outputs, baseline, strict=True)):
-            found, allowed = numerics.deviation(one, truth, other), demand.allowed[i]
-            if not found.error <= allowed:
-                raise Objection("time", f"a timed call, output {i}, {explain(found, allowed)}")
+        returned = replace(answer, changed={})  # state goes on from call to call
+        found = deviations(got, returned, baseline, key.tie)
+        for name, deviation, allowed in zip(returned.names, found, demand.allowed, strict=False):
+            if not deviation.error <= allowed:
+                raise Objection("time", f"a timed call, {name}, {explain(deviation, allowed)}")
 
 
 def run_until_sure(
