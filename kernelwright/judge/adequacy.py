@@ -90,7 +90,7 @@ def assess(key: AnswerKey, demands: Iterable[tuple[Case, Standard]]) -> Adequacy
             if made is not None and question.refusal(made):
                 del mutants[name]
         before[case.weights] = right
-        if not mutants:
+        if not mutants.keys() & {*tried, OTHER_INPUT}:  # the rest don't apply to this task
             break
     return Adequacy(tuple(tried), tuple(name for name in tried if name in mutants), tuple(refused))
 
@@ -120,7 +120,7 @@ def zeros(question: Question, number: int) -> Tensor:
 
 def mean_fill(question: Question, number: int) -> Tensor | None:
     value = question.right[number]
-    if value.numel() == 0:
+    if value.numel() < 2:
         return None
     if not value.is_floating_point():
         return torch.full_like(value, value.flatten()[0].item())
@@ -197,10 +197,11 @@ def other_input(question: Question) -> Tensors | None:
 
 def weights_ignored(question: Question) -> Tensors | None:
     """The answer with other weights."""
-    states = question.key.states
-    if len(states) < 2:
+    states, mine = question.key.states, question.case.weights
+    other = states[(mine + 1) % len(states)]
+    if all(torch.equal(value, other[name]) for name, value in states[mine].items()):
         return None
-    return run(question, question.key.inputs(question.case), states[(question.case.weights + 1) % len(states)])
+    return run(question, question.key.inputs(question.case), other)
 
 
 def lower_precision(question: Question) -> Tensors | None:

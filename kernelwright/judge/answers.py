@@ -146,7 +146,7 @@ class AnswerKey:
     @property
     def plain(self) -> Oracle:
         """The reference as it is written, in this process."""
-        return Oracle(self._model, None, "the reference's own dtypes")
+        return Oracle(copy.deepcopy(self._model), None, "the reference's own dtypes")
 
     def place(self, case: Case) -> str:
         """How reasons name a case."""
@@ -201,7 +201,7 @@ def most_precise(model: nn.Module, inputs: Sequence[Input], state: State) -> Ora
     try:
         answer = exact.answer(inputs, state)
     except UsageError as error:
-        plain = Oracle(model, None, f"the reference's own dtypes, because in float64 {error}")
+        plain = Oracle(copy.deepcopy(model), None, f"the reference's own dtypes, because in float64 {error}")
         plain.answer(inputs, state)
         return plain
     if any(leaf.is_floating_point() and leaf.dtype != torch.float64 for leaf in answer.outputs):

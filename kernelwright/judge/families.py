@@ -1,7 +1,7 @@
 """Families of inputs: what is done to every floating tensor that the reference's own generator draws.
 
-All of them keep zeros and what is not finite. Those that move or single out elements leave tensors alone in which places mean something:
-triangles, diagonals and masks, symmetric and ascending ones.
+All of them keep zeros, and what is not finite. Those that move or single out elements leave tensors alone in which
+places mean something: triangles, diagonals and masks, symmetric and ascending ones.
 """
 
 from __future__ import annotations
