@@ -15,7 +15,16 @@ from typing import TypeVar
 import torch
 
 from kernelwright.core.candidate import Candidate
-from kernelwright.core.outcome import Accepted, Baselines, Environment, Outcome, PeakMemory, Rejected, Screened
+from kernelwright.core.outcome import (
+    Accepted,
+    Adequacy,
+    Baselines,
+    Environment,
+    Outcome,
+    PeakMemory,
+    Rejected,
+    Screened,
+)
 from kernelwright.core.task import Task
 from kernelwright.judge import timing
 from kernelwright.judge.audit import audit
@@ -44,6 +53,8 @@ def open_judge(
     patience: Patience = PATIENCE,
     seconds: float = 8.0,
     memory: int = 2 << 30,
+    master: bytes | None = None,
+    adequacy: Adequacy | None = None,
 ) -> IsolatedJudge:
     """A judge for one task, to be used as a context manager. Nothing starts before the first question.
 
@@ -53,12 +64,27 @@ def open_judge(
     compiler: that candidates are built with, by name or path; "" for the first there is.
     cache: a folder where torch.compile's work on baselines is kept from run to run; trusted code only.
     seconds: that timing a candidate in one pair of processes may take. memory: bytes for kept answers.
+    master: the secret that all seeds derive from, to play a verdict again; drawn from the operating system where None.
+    adequacy: what the task can tell, if that was found before.
     """
     threads = threads or torch.get_num_threads()
     variables = {"PATH": os.defpath} if variables is None else variables
     cores = cores or threads
     way = Way(task.target.kind, task.contract.precision)
-    options = Options(way, threads, cores, tuple(baselines), variables, compiler, cache, patience, seconds, memory)
+    options = Options(
+        way,
+        threads,
+        cores,
+        tuple(baselines),
+        variables,
+        compiler,
+        cache,
+        patience,
+        seconds,
+        memory,
+        master or b"",
+        adequacy,
+    )
     return IsolatedJudge(task, state, options)
 
 
@@ -67,7 +93,7 @@ class IsolatedJudge:
 
     def __init__(self, task: Task, state: State | None, options: Options) -> None:
         self._task, self._options = task, options
-        self._court = Courtroom(task.reference, state, options)
+        self._court = Courtroom(task.reference, task.contract, state, options)
 
     def __enter__(self) -> IsolatedJudge:
         return self
@@ -128,7 +154,8 @@ class IsolatedJudge:
         _ = court.baselines
         examinee = self._finish(self._start(candidate, stack))
         with during("verify"):
-            accuracy = verify(court.verification(examinee), court.standards(), court.key.oracle.name)
+            spread, _ = court.spread
+            accuracy = verify(court.verification(examinee), court.standards(), court.key.oracle.name, spread)
             examinee.release()
         with during("time"):
             memory = self._memory(examinee)

@@ -94,7 +94,7 @@ class Track:
     def lap(self, examinee: Examinee) -> Lap:
         count = self.desk.count
         reading = self.clock.time(examinee, self.desk, count, plan_looks(examinee.tray.calls[:count], self._draw))
-        outputs = examinee.outputs(count)
+        outputs = tuple((*call, *self.desk.copies(i)) for i, call in enumerate(examinee.outputs(count)))
         change = next((told for seen in reading.clocked.glimpses if (told := seen.change(outputs))), "")
         examinee.release()
         examinee.worker.pause()
