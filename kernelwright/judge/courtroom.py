@@ -18,7 +18,9 @@ from kernelwright.judge.answers import AnswerKey
 from kernelwright.judge.desk import Desk, Tray, Weights
 from kernelwright.judge.examinee import PATIENCE, Examinee, Patience
 from kernelwright.judge.inputs import Case, FreshInputs, State
+from kernelwright.judge.limits import Limits
 from kernelwright.judge.processes import Fault, Workshop
+from kernelwright.judge.sandbox import Kind
 from kernelwright.judge.track import Lap, Track, clock, round_trip
 from kernelwright.judge.verify import Standard, Verification, attempt, standard
 
@@ -41,6 +43,13 @@ class Options:
     patience: Patience = PATIENCE
     seconds: float = 8.0
     memory: int = 2 << 30
+    sandbox: Kind = "none"
+    limits: Limits | None = None
+    device: str = "cpu"
+
+    @property
+    def caches(self) -> tuple[Path, ...]:
+        return (self.cache,) if self.cache else ()
 
 
 class Courtroom:
@@ -63,11 +72,12 @@ class Courtroom:
 
     # Who is present
 
-    def admit(self, stack: ExitStack, variables: Mapping[str, str] | None = None) -> Examinee:
+    def admit(
+        self, stack: ExitStack, variables: Mapping[str, str] | None = None, caches: Sequence[Path] = ()
+    ) -> Examinee:
         """A new worker, until `stack` is left."""
-        examinee = stack.enter_context(
-            Examinee(self._workshop.start(variables), self._weights, self.options.patience.call)
-        )
+        worker = self._workshop.start(variables, caches=caches)
+        examinee = stack.enter_context(Examinee(worker, self._weights, self.options.patience.call))
         self._present.append(examinee)
         stack.callback(self._present.remove, examinee)
         return examinee
@@ -85,7 +95,9 @@ class Courtroom:
     @cached_property
     def _workshop(self) -> Workshop:
         options = self.options
-        return self._stack.enter_context(Workshop(options.variables, options.threads, options.compiler))
+        opened = Workshop(options.variables, options.threads, options.compiler, options.sandbox, options.limits,
+                          caches=options.caches, device=options.device)  # fmt: skip
+        return self._stack.enter_context(opened)
 
     # What is asked, and where
 
@@ -220,7 +232,7 @@ class Courtroom:
             examinee.start_building(self.key, self.reference, "Model")
             return examinee
         cache = {} if self.options.cache is None else {"TORCHINDUCTOR_CACHE_DIR": str(self.options.cache)}
-        examinee = self.admit(stack, cache)
+        examinee = self.admit(stack, cache, self.options.caches)
         examinee.seconds = self.options.patience.compile
         examinee.start_building(self.key, self.reference, "Model", "torch.compile")
         return examinee

@@ -21,8 +21,10 @@ from kernelwright.judge.audit import audit
 from kernelwright.judge.courtroom import BaselineName, Courtroom, Options
 from kernelwright.judge.examinee import PATIENCE, Examinee, Patience
 from kernelwright.judge.inputs import State
+from kernelwright.judge.limits import Limits
 from kernelwright.judge.objection import Objection, during
 from kernelwright.judge.race import run_until_sure
+from kernelwright.judge.sandbox import AUTO, choose
 from kernelwright.judge.verify import attempt, verify
 
 T = TypeVar("T")
@@ -43,6 +45,8 @@ def open_judge(
     patience: Patience = PATIENCE,
     seconds: float = 8.0,
     memory: int = 2 << 30,
+    sandbox: str = AUTO,
+    limits: Limits | None = None,
 ) -> IsolatedJudge:
     """A judge for one task, to be used as a context manager. Nothing starts before the first question.
 
@@ -52,11 +56,15 @@ def open_judge(
     compiler: that candidates are built with, by name or path; "" for the first there is.
     cache: a folder where torch.compile's work on baselines is kept from run to run; trusted code only.
     seconds: that timing a candidate in one pair of processes may take. memory: bytes for kept answers.
+    sandbox: what confines workers; "auto" for the best there is. limits: of each worker; None for the usual ones.
+
+    Raises MachineError where this machine has no such sandbox.
     """
     threads = threads or torch.get_num_threads()
     variables = {"PATH": os.defpath} if variables is None else variables
     cores = cores or threads
-    options = Options(threads, cores, tuple(baselines), variables, compiler, cache, patience, seconds, memory)
+    options = Options(threads, cores, tuple(baselines), variables, compiler, cache, patience, seconds, memory,
+                      choose(sandbox), limits, task.target.kind)  # fmt: skip
     return IsolatedJudge(task, state, options)
 
 
@@ -76,7 +84,7 @@ class IsolatedJudge:
     @property
     def environment(self) -> Environment:
         versions = torch.__version__, platform.python_version()
-        return Environment(self._task.target, *versions, self._options.threads, _version())
+        return Environment(self._task.target, *versions, self._options.threads, _version(), self._options.sandbox)
 
     def baselines(self) -> Baselines:
         return self._court.baselines
