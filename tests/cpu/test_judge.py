@@ -75,7 +75,10 @@ HONEST = {
 }
 
 WRONG = {
-    "a wrong value": (forward("return torch.relu(self.linear(x)) + x * 1.001"), 'family "plain", case 1 of 15, output 0, at ['),
+    "a wrong value": (
+        forward("return torch.relu(self.linear(x)) + x * 1.001"),
+        'family "plain", case 1 of 15, output 0, at [',
+    ),
     "one zeroed row": (
         forward("out = torch.relu(self.linear(x)) + x", "out[77] = 0", "return out"),
         'family "plain", case 1 of 15, output 0, at [77, ',
