@@ -100,7 +100,7 @@ class Worker:
             self._connection.sendall(data)
             answer = self._receive(deadline, seconds)
         except ConnectionError:
-            raise self._death() from None
+            raise self.death() from None
         elapsed = time.perf_counter_ns() - start
         self._check(answer)
         self._pending.popleft()
@@ -166,7 +166,7 @@ class Worker:
         except TimeoutError:
             raise Fault(f"did not return within {seconds:g} s", self.output()) from None
         except EOFError:
-            raise self._death() from None
+            raise self.death() from None
         except wire.BadFrame as error:
             raise Fault(f"wrote to the judge's socket: {error}", self.output()) from None
 
@@ -176,7 +176,8 @@ class Worker:
         if "failed" in answer:
             raise Fault(str(answer["failed"])[:REASON], f"{answer.get('detail', '')}\n{self.output()}".strip())
 
-    def _death(self) -> Fault:
+    def death(self) -> Fault:
+        """How it ended, as the reason of a refusal."""
         printed = self.output()
         how = self.end(GRACE)
         return Fault(f"the process {how}", printed)
