@@ -124,8 +124,10 @@ def _searched(subject: Subject, chosen: Settings, store: TrialStore, tell: Tell,
         return run(task, [engine], remembered, store, budget, tell)
 
 
-def judging(subject: Subject, chosen: Settings, baselines: Sequence[BaselineName] = BASELINES) -> IsolatedJudge:
-    """The judge of a subject, as the settings have it; a context manager."""
+def judging(
+    subject: Subject, chosen: Settings, baselines: Sequence[BaselineName] = BASELINES, *, master: bytes | None = None
+) -> IsolatedJudge:
+    """The judge of a subject, as the settings have it; a context manager. `master` replays a certificate's seeds."""
     return open_judge(
         subject.task,
         baselines=baselines,
@@ -134,6 +136,7 @@ def judging(subject: Subject, chosen: Settings, baselines: Sequence[BaselineName
         compiler=chosen.compiler,
         variables=worker_variables(),
         cache=chosen.cache / "compile",
+        master=master,
     )
 
 

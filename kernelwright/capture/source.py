@@ -39,8 +39,10 @@ def read(path: Path) -> str:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise UsageError(f"no such file: {path}") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"cannot read {path}: {error}") from None
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path} is not text in UTF-8 (byte {error.start}); wanted a Python file") from None
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}; wanted a Python file") from None
 
 
 def load(source: str) -> Reference:

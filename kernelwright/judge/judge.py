@@ -14,7 +14,7 @@ from typing import TypeVar
 import torch
 
 from kernelwright.core.candidate import Candidate
-from kernelwright.core.outcome import Accepted, Baselines, Environment, Outcome, Rejected, Screened
+from kernelwright.core.outcome import Accepted, Accuracy, Baselines, Environment, Outcome, Rejected, Screened
 from kernelwright.core.task import Task
 from kernelwright.judge import timing
 from kernelwright.judge.audit import audit
@@ -28,6 +28,7 @@ from kernelwright.judge.verify import attempt, verify
 T = TypeVar("T")
 
 SCREENING_LAPS = 3
+MASTER = 32  # bytes of the secret that all seeds come from
 
 
 def open_judge(
@@ -43,6 +44,7 @@ def open_judge(
     patience: Patience = PATIENCE,
     seconds: float = 8.0,
     memory: int = 2 << 30,
+    master: bytes | None = None,
 ) -> IsolatedJudge:
     """A judge for one task, to be used as a context manager. Nothing starts before the first question.
 
@@ -52,20 +54,21 @@ def open_judge(
     compiler: that candidates are built with, by name or path; "" for the first there is.
     cache: a folder where torch.compile's work on baselines is kept from run to run; trusted code only.
     seconds: that timing a candidate in one pair of processes may take. memory: bytes for kept answers.
+    master: what all seeds come from; new from the operating system where None. Given only to replay a certificate.
     """
     threads = threads or torch.get_num_threads()
     variables = {"PATH": os.defpath} if variables is None else variables
     cores = cores or threads
     options = Options(threads, cores, tuple(baselines), variables, compiler, cache, patience, seconds, memory)
-    return IsolatedJudge(task, state, options)
+    return IsolatedJudge(task, state, options, master or os.urandom(MASTER))
 
 
 class IsolatedJudge:
     """A `core.ports.Judge` that runs every candidate in a process of its own, and none in this one."""
 
-    def __init__(self, task: Task, state: State | None, options: Options) -> None:
-        self._task, self._options = task, options
-        self._court = Courtroom(task.reference, state, options)
+    def __init__(self, task: Task, state: State | None, options: Options, master: bytes) -> None:
+        self._task, self._options, self.master = task, options, master
+        self._court = Courtroom(task.reference, state, options, master)
 
     def __enter__(self) -> IsolatedJudge:
         return self
@@ -94,6 +97,18 @@ class IsolatedJudge:
     def examine(self, candidate: Candidate) -> Rejected | Accepted:
         with ExitStack() as stack:
             return settle(lambda: self._examine(candidate, stack))
+
+    def check(self, candidate: Candidate) -> Rejected | Accuracy:
+        """Every stage but the last: how far the candidate is from the truth, without timing it."""
+        with ExitStack() as stack:
+            return settle(lambda: self._check(candidate, stack))
+
+    def _check(self, candidate: Candidate, stack: ExitStack) -> Accuracy:
+        court = self._court
+        _ = court.baselines
+        examinee = self._finish(self._start(candidate, stack))
+        with during("verify"):
+            return verify(court.verification(examinee), court.standards(), court.key.oracle.name)
 
     def _start(self, candidate: Candidate, stack: ExitStack) -> Examinee:
         audit(candidate.source)
