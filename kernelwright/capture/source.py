@@ -40,7 +40,7 @@ def read(path: Path) -> str:
     except FileNotFoundError:
         raise UsageError(f"no such file: {path}") from None
     except UnicodeDecodeError as error:
-        raise UsageError(f"{path} is not text in UTF-8 (byte {error.start}); wanted a Python file") from None
+        raise UsageError(f"cannot read {path}: byte {error.start} is no UTF-8; wanted a Python file") from None
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}; wanted a Python file") from None
 

@@ -120,7 +120,9 @@ def _remedy(told: Mapping[str, object], wanted: Mapping[str, object]) -> str:
     if told.keys() == wanted.keys():
         return ""
     instead = f" has {', '.join(map(repr, others[:4]))} instead" if others else " lacks it"
-    return f"; ModelNew{instead}: name its parameters and buffers as Model does ({', '.join(list(wanted)[:4])})"
+    return (
+        f"; ModelNew{instead}: name its parameters and buffers as Model does ({', '.join(list(wanted)[:4]) or 'none'})"
+    )
 
 
 def _shown(entry: object) -> str:
