@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import itertools
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from kernelwright.judge.reductions import LongestReduction
 from kernelwright.judge.structure import leaves
 
 CONSTRUCTION_SEED = 0  # the same for reference and candidates, and no secret: weights are set afterwards
+MASTER = 32  # bytes of the secret that all seeds come from
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +39,15 @@ class Answer:
 
 
 class AnswerKey:
-    """All that a candidate must never see. Answers are kept while they fit into `memory` bytes."""
+    """All that a candidate must never see. Answers are kept while they fit into `memory` bytes.
 
-    def __init__(self, text: str, state: State | None, memory: int, master: bytes) -> None:
+    master: the secret that every seed derives from; from the operating system, unless a verdict is played again.
+    """
+
+    def __init__(self, text: str, state: State | None, memory: int, master: bytes = b"") -> None:
         self.reference: Reference = source.load(text)
-        self.seeds = secret_seeds(master)
+        self.master = master or os.urandom(MASTER)
+        self.seeds = secret_seeds(self.master)
         self.init_inputs, model = construct(self.reference)
         given = model.state_dict() if state is None else state
         self.states = _weights({name: value.detach().cpu() for name, value in given.items()}, self.seeds)

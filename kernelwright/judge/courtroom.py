@@ -41,13 +41,14 @@ class Options:
     patience: Patience = PATIENCE
     seconds: float = 8.0
     memory: int = 2 << 30
+    master: bytes = field(default=b"", repr=False)
 
 
 class Courtroom:
     """Everything that outlives one candidate. A context manager: no process and no memory of it is left behind."""
 
-    def __init__(self, reference: str, state: State | None, options: Options, master: bytes) -> None:
-        self.reference, self.options, self._master = reference, options, master
+    def __init__(self, reference: str, state: State | None, options: Options) -> None:
+        self.reference, self.options = reference, options
         self._state = state
         self._stack = ExitStack()
         self._present: list[Examinee] = []
@@ -92,7 +93,7 @@ class Courtroom:
     @cached_property
     def key(self) -> AnswerKey:
         _ = self._workshop  # imports torch while the reference is loaded here
-        return AnswerKey(self.reference, self._state, self.options.memory, self._master)
+        return AnswerKey(self.reference, self._state, self.options.memory, self.options.master)
 
     @property
     def first(self) -> Case:

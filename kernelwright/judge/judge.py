@@ -28,7 +28,6 @@ from kernelwright.judge.verify import attempt, verify
 T = TypeVar("T")
 
 SCREENING_LAPS = 3
-MASTER = 32  # bytes of the secret that all seeds come from
 
 
 def open_judge(
@@ -59,16 +58,16 @@ def open_judge(
     threads = threads or torch.get_num_threads()
     variables = {"PATH": os.defpath} if variables is None else variables
     cores = cores or threads
-    options = Options(threads, cores, tuple(baselines), variables, compiler, cache, patience, seconds, memory)
-    return IsolatedJudge(task, state, options, master or os.urandom(MASTER))
+    options = Options(threads, cores, tuple(baselines), variables, compiler, cache, patience, seconds, memory, master or b"")
+    return IsolatedJudge(task, state, options)
 
 
 class IsolatedJudge:
     """A `core.ports.Judge` that runs every candidate in a process of its own, and none in this one."""
 
-    def __init__(self, task: Task, state: State | None, options: Options, master: bytes) -> None:
-        self._task, self._options, self.master = task, options, master
-        self._court = Courtroom(task.reference, state, options, master)
+    def __init__(self, task: Task, state: State | None, options: Options) -> None:
+        self._task, self._options = task, options
+        self._court = Courtroom(task.reference, state, options)
 
     def __enter__(self) -> IsolatedJudge:
         return self
@@ -80,6 +79,11 @@ class IsolatedJudge:
     def environment(self) -> Environment:
         versions = torch.__version__, platform.python_version()
         return Environment(self._task.target, *versions, self._options.threads, _version())
+
+    @property
+    def master(self) -> bytes:
+        """What all seeds come from. A secret until the last verdict stands."""
+        return self._court.key.master
 
     def baselines(self) -> Baselines:
         return self._court.baselines
