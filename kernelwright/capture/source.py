@@ -77,7 +77,16 @@ def execute(source: str, name: str) -> types.ModuleType:
 def build(reference: Reference) -> nn.Module:
     """`Model(*get_init_inputs())`."""
     with blame(UsageError, "get_init_inputs() or Model's constructor fails"):
-        return reference.model(*reference.get_init_inputs())
+        return reference.model(*init_arguments(reference))
+
+
+def init_arguments(reference: Reference) -> tuple[Any, ...]:
+    """What `Model` and `ModelNew` are constructed with, by position."""
+    arguments = reference.get_init_inputs()
+    if not isinstance(arguments, (list, tuple)):
+        kind = type(arguments).__name__
+        raise UsageError(f"get_init_inputs() returns {kind}; wanted a list of the constructor's arguments, in order")
+    return tuple(arguments)
 
 
 def draw_inputs(reference: Reference, seed: int) -> tuple[Input, ...]:

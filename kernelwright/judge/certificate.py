@@ -183,11 +183,7 @@ def _bad_samples(timing: Timing) -> str:
     if odd:
         return f"a call of {odd[0]} ns"
     quickest = statistics.median(ours)
-    return (
-        f"{quickest:.6g} ns a call, and the bytes alone take {timing.floor_ns:.6g}"
-        if quickest < timing.floor_ns
-        else ""
-    )
+    return f"{quickest:.6g} ns a call, below the floor of {timing.floor_ns:.6g}" if quickest < timing.floor_ns else ""
 
 
 def _bad_baseline(timing: Timing, baselines: Baselines | None) -> str:

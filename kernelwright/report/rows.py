@@ -182,7 +182,7 @@ def headline(outcome: Rejected | Accepted, gain: float) -> str:
 def time_text(timing: Timing) -> str:
     """Both medians over all pairs, and what no kernel can beat."""
     ours, theirs = milliseconds(median_ms(timing.candidate_ns)), milliseconds(median_ms(timing.baseline_ns))
-    floor = f"; its bytes alone take {milliseconds(timing.floor_ns / 1e6)}" if timing.floor_ns else ""
+    floor = f"; no kernel can take less than {milliseconds(timing.floor_ns / 1e6)}" if timing.floor_ns else ""
     strict = "; timed again under stricter settings" if timing.strict else ""
     return f"{ours}, {timing.baseline} {theirs}, {len(timing.candidate_ns)} pairs{floor}{strict}"
 
