@@ -121,6 +121,7 @@ class IsolatedJudge:
 
     def _check(self, candidate: Candidate, stack: ExitStack) -> Accuracy:
         court = self._court
+        audit(candidate.source)  # what can't be read costs no measurement
         _ = court.baselines
         examinee = self._finish(self._start(candidate, stack))
         with during("verify"):
@@ -154,6 +155,7 @@ class IsolatedJudge:
 
     def _examine(self, candidate: Candidate, stack: ExitStack) -> Accepted:
         court = self._court
+        audit(candidate.source)  # what can't be read costs no measurement
         _ = court.baselines
         examinee = self._finish(self._start(candidate, stack))
         with during("verify"):

@@ -239,7 +239,13 @@ def printable(text: str) -> str:
 
 
 def bytes_text(count: int) -> str:
-    return f"{count / 2**20:.3g} MiB"
+    """Three significant digits: 512 B, 1.5 KiB, 96 MiB."""
+    size = float(count)
+    for unit in ("B", "KiB", "MiB"):
+        if size < 1000:
+            return f"{count} B" if unit == "B" else f"{size:.3g} {unit}"
+        size /= 1024
+    return f"{size:.3g} GiB"
 
 
 def slower_reason(timing: Timing, gain: float) -> str:
