@@ -18,6 +18,7 @@ from kernelwright.core.candidate import Candidate
 from kernelwright.core.outcome import (
     Accepted,
     Accuracy,
+    Adequacy,
     Baselines,
     Environment,
     Outcome,
@@ -54,6 +55,7 @@ def open_judge(
     seconds: float = 8.0,
     memory: int = 2 << 30,
     master: bytes | None = None,
+    adequacy: Adequacy | None = None,
 ) -> IsolatedJudge:
     """A judge for one task, to be used as a context manager. Nothing starts before the first question.
 
@@ -63,14 +65,27 @@ def open_judge(
     compiler: that candidates are built with, by name or path; "" for the first there is.
     cache: a folder where torch.compile's work on baselines is kept from run to run; trusted code only.
     seconds: that timing a candidate in one pair of processes may take. memory: bytes for kept answers.
-    master: what all seeds come from; new from the operating system where None. Given only to replay a certificate.
+    master: the secret that all seeds derive from, to play a verdict again; drawn from the operating system where None.
+    adequacy: what the task can tell, if that was found before.
     """
     threads = threads or torch.get_num_threads()
     variables = {"PATH": os.defpath} if variables is None else variables
     cores = cores or threads
     way = Way(task.target.kind, task.contract.precision)
-    rest = (variables, compiler, cache, patience, seconds, memory, master or b"")
-    options = Options(way, threads, cores, tuple(baselines), *rest)
+    options = Options(
+        way,
+        threads,
+        cores,
+        tuple(baselines),
+        variables,
+        compiler,
+        cache,
+        patience,
+        seconds,
+        memory,
+        master or b"",
+        adequacy,
+    )
     return IsolatedJudge(task, state, options)
 
 
@@ -79,7 +94,7 @@ class IsolatedJudge:
 
     def __init__(self, task: Task, state: State | None, options: Options) -> None:
         self._task, self._options = task, options
-        self._court = Courtroom(task.reference, state, options)
+        self._court = Courtroom(task.reference, task.contract, state, options)
 
     def __enter__(self) -> IsolatedJudge:
         return self
@@ -117,15 +132,7 @@ class IsolatedJudge:
     def check(self, candidate: Candidate) -> Rejected | Accuracy:
         """Every stage but the last: how far the candidate is from the truth, without timing it."""
         with ExitStack() as stack:
-            return settle(lambda: self._check(candidate, stack))
-
-    def _check(self, candidate: Candidate, stack: ExitStack) -> Accuracy:
-        court = self._court
-        audit(candidate.source)  # what can't be read costs no measurement
-        _ = court.baselines
-        examinee = self._finish(self._start(candidate, stack))
-        with during("verify"):
-            return verify(court.verification(examinee), court.standards(), court.key.oracle.name)
+            return settle(lambda: self._verified(candidate, stack)[1])
 
     def _start(self, candidate: Candidate, stack: ExitStack) -> Examinee:
         audit(candidate.source)
@@ -153,14 +160,20 @@ class IsolatedJudge:
             laps = [timing.quietest(lambda: self._court.fresh_lap(examinee)).ns for _ in range(SCREENING_LAPS + 1)]
         return Screened(statistics.median(laps[1:]))
 
-    def _examine(self, candidate: Candidate, stack: ExitStack) -> Accepted:
+    def _verified(self, candidate: Candidate, stack: ExitStack) -> tuple[Examinee, Accuracy]:
         court = self._court
         audit(candidate.source)  # what can't be read costs no measurement
         _ = court.baselines
         examinee = self._finish(self._start(candidate, stack))
         with during("verify"):
-            accuracy = verify(court.verification(examinee), court.standards(), court.key.oracle.name)
+            spread, _ = court.spread
+            accuracy = verify(court.verification(examinee), court.standards(), court.key.oracle.name, spread)
             examinee.release()
+        return examinee, accuracy
+
+    def _examine(self, candidate: Candidate, stack: ExitStack) -> Accepted:
+        court = self._court
+        examinee, accuracy = self._verified(candidate, stack)
         with during("time"):
             memory = self._memory(examinee)
             again = partial(self._another, candidate)
