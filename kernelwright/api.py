@@ -21,6 +21,7 @@ from kernelwright.deploy.module import deploy
 from kernelwright.engines.search import Search, captured
 from kernelwright.flow import Budget, Event, Tell, recall
 from kernelwright.flow import optimize as run
+from kernelwright.judge import limits
 from kernelwright.judge.courtroom import BaselineName
 from kernelwright.judge.judge import IsolatedJudge, open_judge
 from kernelwright.runtime import configure
@@ -158,6 +159,8 @@ def judging(
         variables=worker_variables(),
         cache=chosen.cache / "compile",
         adequacy=adequacy,
+        sandbox=chosen.sandbox,
+        limits=limits.granting(chosen.worker_memory),
         master=master,
     )
 

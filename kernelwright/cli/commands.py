@@ -11,7 +11,7 @@ import click
 from kernelwright.cli import wiring
 from kernelwright.cli.court import judge, verify
 from kernelwright.cli.doctor import examine_machine
-from kernelwright.cli.options import a_path, as_json, configured, in_store, on_device, seconds
+from kernelwright.cli.options import a_path, as_json, configured, in_store, on_device, seconds, unconfined
 from kernelwright.cli.progress import progress
 from kernelwright.cli.shelf import export, store
 from kernelwright.core.outcome import Choice, Keep
@@ -44,6 +44,7 @@ def kernelwright() -> None:
 )
 @in_store
 @click.option("--fresh", is_flag=True, help="Search again, whatever the store remembers.")
+@unconfined
 @as_json
 def optimize(
     named: str,
@@ -53,6 +54,7 @@ def optimize(
     output: Path | None,
     store: Path | None,
     fresh: bool,
+    sandbox: str | None,
     as_json: bool,
 ) -> None:
     """Find a faster kernel for one module.
@@ -60,7 +62,7 @@ def optimize(
     FILE.py defines Model, get_inputs() and get_init_inputs(), as KernelBench's files do. A named model is imported;
     its inputs come from --inputs, or from get_inputs() in the same module.
     """
-    settings = configured(device=device, budget=budget, store=store)
+    settings = configured(device=device, budget=budget, store=store, sandbox=sandbox)
     subject = wiring.find_subject(named, inputs, settings)
     folder = output or OUTPUT / subject.name
     wiring.check_writable(folder)

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from kernelwright.cli import wiring
-from kernelwright.cli.options import a_path, as_json, configured, on_device
+from kernelwright.cli.options import a_path, as_json, configured, on_device, unconfined
 from kernelwright.cli.progress import progress
 from kernelwright.core.errors import UsageError
 from kernelwright.judge.certificate import VALUES, Finding, write
@@ -21,6 +21,7 @@ REFUTED, UNANSWERED = 1, 2
 @click.argument("reference", type=a_path, metavar="REFERENCE.py")
 @click.argument("candidate", type=a_path, metavar="CANDIDATE.py")
 @on_device
+@unconfined
 @click.option("--certificate", type=a_path, metavar="FILE", help="Write all that was found to FILE, for 'verify'.")
 @click.option("-v", "--verbose", is_flag=True, help="Show the errors on every family of inputs.")
 @as_json
@@ -30,6 +31,7 @@ def judge(
     reference: Path,
     candidate: Path,
     device: str | None,
+    sandbox: str | None,
     certificate: Path | None,
     verbose: bool,
     as_json: bool,
@@ -42,7 +44,7 @@ def judge(
 
     Exits with 0 where the candidate is right and surely faster than PyTorch, and with 1 where it is not.
     """
-    settings = configured(device=device)
+    settings = configured(device=device, sandbox=sandbox)
     subject = wiring.find_reference(reference, settings)
     if certificate:
         check_place(certificate)
@@ -63,15 +65,23 @@ def judge(
 @click.argument("certificate", type=a_path, metavar="CERTIFICATE")
 @click.option("--no-timing", "untimed", is_flag=True, help="Check values only.")
 @click.option("--reference", type=a_path, metavar="FILE", help="Write the reference to FILE, to be read; run nothing.")
+@unconfined
 @as_json
 @click.pass_context
-def verify(context: click.Context, certificate: Path, untimed: bool, reference: Path | None, as_json: bool) -> None:
+def verify(
+    context: click.Context,
+    certificate: Path,
+    untimed: bool,
+    reference: Path | None,
+    sandbox: str | None,
+    as_json: bool,
+) -> None:
     """Ask again what a certificate of 'judge --certificate' says.
 
     Its parts must agree with each other; the candidate is judged again on the recorded inputs and on new secret ones,
     and timed again. A certificate of a rejected candidate holds where it is still rejected at the same stage.
 
-    The candidate runs in a worker, as under 'judge'. THE REFERENCE'S TEXT RUNS INSIDE, AS YOU: verify only
+    The candidate runs in a sandboxed worker, as under 'judge'. THE REFERENCE'S TEXT RUNS INSIDE, AS YOU: verify only
     certificates whose reference you trust. --reference FILE lets you read it first.
 
     Exits with 0 where all that can be checked holds, 1 where something does not hold, and 2 where the certificate
@@ -82,7 +92,7 @@ def verify(context: click.Context, certificate: Path, untimed: bool, reference: 
         wiring.write_text(reference, paper.certificate.task.reference)
         return
     findings = []
-    for finding in wiring.verify(paper, configured(), timed=not untimed):
+    for finding in wiring.verify(paper, configured(sandbox=sandbox), timed=not untimed):
         findings.append(finding)
         click.echo(rows.finding_line(finding), err=as_json)
     if as_json:

@@ -22,7 +22,9 @@ from kernelwright.judge.examinee import PATIENCE, Examinee, Patience, Way
 from kernelwright.judge.families import Layout
 from kernelwright.judge.footprint import Footprint
 from kernelwright.judge.inputs import Case, FreshInputs, State
-from kernelwright.judge.processes import Fault, Workshop, descendants
+from kernelwright.judge.limits import Limits
+from kernelwright.judge.processes import Fault, Workshop
+from kernelwright.judge.sandbox import Kind
 from kernelwright.judge.sight import sight_of
 from kernelwright.judge.track import Clock, Lap, Track
 from kernelwright.judge.verify import Standard, Verification, attempt, standard
@@ -49,6 +51,12 @@ class Options:
     memory: int = 2 << 30
     master: bytes = field(default=b"", repr=False)
     adequacy: Adequacy | None = None
+    sandbox: Kind = "none"
+    limits: Limits | None = None
+
+    @property
+    def caches(self) -> tuple[Path, ...]:
+        return (self.cache,) if self.cache else ()
 
 
 class Courtroom:
@@ -71,11 +79,12 @@ class Courtroom:
 
     # Who is present
 
-    def admit(self, stack: ExitStack, variables: Mapping[str, str] | None = None) -> Examinee:
+    def admit(
+        self, stack: ExitStack, variables: Mapping[str, str] | None = None, caches: Sequence[Path] = ()
+    ) -> Examinee:
         """A new worker, until `stack` is left."""
-        examinee = stack.enter_context(
-            Examinee(self._workshop.start(variables), self._weights, self.options.patience.call, self.options.way)
-        )
+        worker = self._workshop.start(variables, caches=caches)
+        examinee = stack.enter_context(Examinee(worker, self._weights, self.options.patience.call, self.options.way))
         self._present.append(examinee)
         stack.callback(self._dismiss, examinee)
         return examinee
@@ -95,7 +104,7 @@ class Courtroom:
         """How many processes there are below the template that are neither workers nor started by other workers."""
         others = [one for one in self._present if one is not candidate]
         known = {one.worker.pid for one in self._present}.union(*(one.worker.descendants() for one in others))
-        return len(descendants(self._workshop.pid) - known)
+        return len(self._workshop.offspring() - known)
 
     def fresh_lap(self, examinee: Examinee) -> Lap:
         self.track.refresh()
@@ -104,7 +113,9 @@ class Courtroom:
     @cached_property
     def _workshop(self) -> Workshop:
         options = self.options
-        return self._stack.enter_context(Workshop(options.variables, options.threads, options.compiler))
+        opened = Workshop(options.variables, options.threads, options.compiler, options.sandbox, options.limits,
+                          caches=options.caches, device=options.way.device)  # fmt: skip
+        return self._stack.enter_context(opened)
 
     # What is asked, and where
 
@@ -273,7 +284,7 @@ class Courtroom:
             examinee.start_building(self.key, self.reference, "Model")
             return examinee
         cache = {} if self.options.cache is None else {"TORCHINDUCTOR_CACHE_DIR": str(self.options.cache)}
-        examinee = self.admit(stack, cache)
+        examinee = self.admit(stack, cache, self.options.caches)
         examinee.seconds = self.options.patience.compile
         examinee.start_building(self.key, self.reference, "Model", "torch.compile")
         return examinee

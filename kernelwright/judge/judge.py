@@ -32,8 +32,10 @@ from kernelwright.judge.audit import audit
 from kernelwright.judge.courtroom import BaselineName, Courtroom, Options
 from kernelwright.judge.examinee import PATIENCE, Examinee, Patience, Way
 from kernelwright.judge.inputs import State
+from kernelwright.judge.limits import Limits
 from kernelwright.judge.objection import Objection, during
 from kernelwright.judge.race import check_floor, run_until_sure
+from kernelwright.judge.sandbox import AUTO, choose
 from kernelwright.judge.verify import attempt, verify
 
 T = TypeVar("T")
@@ -56,6 +58,8 @@ def open_judge(
     memory: int = 2 << 30,
     master: bytes | None = None,
     adequacy: Adequacy | None = None,
+    sandbox: str = AUTO,
+    limits: Limits | None = None,
 ) -> IsolatedJudge:
     """A judge for one task, to be used as a context manager. Nothing starts before the first question.
 
@@ -67,6 +71,9 @@ def open_judge(
     seconds: that timing a candidate in one pair of processes may take. memory: bytes for kept answers.
     master: the secret that all seeds derive from, to play a verdict again; drawn from the operating system where None.
     adequacy: what the task can tell, if that was found before.
+    sandbox: what confines workers; "auto" for the best there is. limits: of each worker; None for the usual ones.
+
+    Raises MachineError where this machine has no such sandbox.
     """
     threads = threads or torch.get_num_threads()
     variables = {"PATH": os.defpath} if variables is None else variables
@@ -85,6 +92,8 @@ def open_judge(
         memory,
         master or b"",
         adequacy,
+        choose(sandbox),
+        limits,
     )
     return IsolatedJudge(task, state, options)
 
@@ -105,7 +114,7 @@ class IsolatedJudge:
     @property
     def environment(self) -> Environment:
         versions = torch.__version__, platform.python_version()
-        return Environment(self._task.target, *versions, self._options.threads, _version())
+        return Environment(self._task.target, *versions, self._options.threads, _version(), self._options.sandbox)
 
     @property
     def master(self) -> bytes:
