@@ -8,7 +8,7 @@ import itertools
 import os
 import pickle
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -131,9 +131,11 @@ class AnswerKey:
     def prepare(self) -> None:
         """Every case's answer, as far as they can be kept."""
         for case in self.cases:
-            with suppress(UsageError):
+            try:
                 self.answer(case)
-            if case not in self._answers and self._answers:
+            except UsageError:
+                continue
+            if case not in self._answers:
                 return
 
     @property

@@ -127,6 +127,26 @@ WRONG = {
         ),
         "memory is reused",
     ),
+    "the memory that weights came in overwritten": (
+        forward(
+            "frame = torch.sys._getframe()",
+            "while 'workbench' not in frame.f_locals: frame = frame.f_back",
+            "frame.f_locals['workbench'].arenas['state'].data[:8] = 0",
+            "return torch.relu(self.linear(x)) + x",
+        ),
+        "memory of the weights was overwritten",
+    ),
+    "memory before the outputs overwritten": (
+        forward(
+            "worker = torch.sys.modules['kernelwright.judge.worker']",
+            "def copy(leaf, slot, data):",
+            "    slot.view(data).copy_(leaf)",
+            "    data[slot.offset - 1] = 0",
+            "worker.copy = copy",
+            "return torch.relu(self.linear(x)) + x",
+        ),
+        "wrote beside the memory for its outputs",
+    ),
     "a weight changed": (
         forward("y = torch.relu(self.linear(x)) + x", "self.linear.bias.add_(1e-3)", "return y"),
         "state 'linear.bias' is not what was given",
