@@ -1,4 +1,4 @@
-"""What a sandbox keeps in, shown rather than claimed: a real worker tries what it must not, and we look at the effect."""
+"""What a sandbox keeps in, shown and not claimed: a worker tries what it must not, and we look at the effect."""
 
 from __future__ import annotations
 
@@ -44,6 +44,7 @@ def prove(kind: Kind, private: Path) -> tuple[Attempt, ...]:
 
     Raises MachineError where no worker starts, and Fault where it does not come to the end of its attempts.
     """
+    private.mkdir(parents=True, exist_ok=True)
     target = Path.home() / f".kernelwright-{secrets.token_hex(8)}"
     word = secrets.token_hex(16)
     with (
