@@ -110,7 +110,7 @@ if not (child := os.fork()):
 if os.waitpid(child, 0)[1]: raise PermissionError("setsid")
 """
 OUT_OF_REACH = {
-    "the user's home": "os.listdir(home)",
+    "a new file in the user's home": "os.open(f'{home}/.kernelwright-new', os.O_CREAT | os.O_WRONLY)",
     "the user's project": "os.open(f'{project}/secret.txt', os.O_RDONLY)",
     "a new file in the project": "os.open(f'{project}/new', os.O_CREAT | os.O_WRONLY)",
     "a new file in /etc": "os.open('/etc/kernelwright', os.O_CREAT | os.O_WRONLY)",
