@@ -7,6 +7,7 @@ import platform
 import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import TypeVar
@@ -14,16 +15,25 @@ from typing import TypeVar
 import torch
 
 from kernelwright.core.candidate import Candidate
-from kernelwright.core.outcome import Accepted, Baselines, Environment, Outcome, Rejected, Screened
+from kernelwright.core.outcome import (
+    Accepted,
+    Adequacy,
+    Baselines,
+    Environment,
+    Outcome,
+    PeakMemory,
+    Rejected,
+    Screened,
+)
 from kernelwright.core.task import Task
 from kernelwright.judge import timing
 from kernelwright.judge.audit import audit
 from kernelwright.judge.courtroom import BaselineName, Courtroom, Options
-from kernelwright.judge.examinee import PATIENCE, Examinee, Patience
+from kernelwright.judge.examinee import PATIENCE, Examinee, Patience, Way
 from kernelwright.judge.inputs import State
 from kernelwright.judge.limits import Limits
 from kernelwright.judge.objection import Objection, during
-from kernelwright.judge.race import run_until_sure
+from kernelwright.judge.race import check_floor, run_until_sure
 from kernelwright.judge.sandbox import AUTO, choose
 from kernelwright.judge.verify import attempt, verify
 
@@ -45,6 +55,8 @@ def open_judge(
     patience: Patience = PATIENCE,
     seconds: float = 8.0,
     memory: int = 2 << 30,
+    master: bytes | None = None,
+    adequacy: Adequacy | None = None,
     sandbox: str = AUTO,
     limits: Limits | None = None,
 ) -> IsolatedJudge:
@@ -56,6 +68,8 @@ def open_judge(
     compiler: that candidates are built with, by name or path; "" for the first there is.
     cache: a folder where torch.compile's work on baselines is kept from run to run; trusted code only.
     seconds: that timing a candidate in one pair of processes may take. memory: bytes for kept answers.
+    master: the secret that all seeds derive from, to play a verdict again; drawn from the operating system where None.
+    adequacy: what the task can tell, if that was found before.
     sandbox: what confines workers; "auto" for the best there is. limits: of each worker; None for the usual ones.
 
     Raises MachineError where this machine has no such sandbox.
@@ -63,8 +77,23 @@ def open_judge(
     threads = threads or torch.get_num_threads()
     variables = {"PATH": os.defpath} if variables is None else variables
     cores = cores or threads
-    options = Options(threads, cores, tuple(baselines), variables, compiler, cache, patience, seconds, memory,
-                      choose(sandbox), limits, task.target.kind)  # fmt: skip
+    way = Way(task.target.kind, task.contract.precision)
+    options = Options(
+        way,
+        threads,
+        cores,
+        tuple(baselines),
+        variables,
+        compiler,
+        cache,
+        patience,
+        seconds,
+        memory,
+        master or b"",
+        adequacy,
+        choose(sandbox),
+        limits,
+    )
     return IsolatedJudge(task, state, options)
 
 
@@ -73,7 +102,7 @@ class IsolatedJudge:
 
     def __init__(self, task: Task, state: State | None, options: Options) -> None:
         self._task, self._options = task, options
-        self._court = Courtroom(task.reference, state, options)
+        self._court = Courtroom(task.reference, task.contract, state, options)
 
     def __enter__(self) -> IsolatedJudge:
         return self
@@ -134,11 +163,19 @@ class IsolatedJudge:
         _ = court.baselines
         examinee = self._finish(self._start(candidate, stack))
         with during("verify"):
-            accuracy = verify(court.verification(examinee), court.standards(), court.key.oracle.name)
+            spread, _ = court.spread
+            accuracy = verify(court.verification(examinee), court.standards(), court.key.oracle.name, spread)
             examinee.release()
         with during("time"):
-            pairs = run_until_sure(court, examinee, lambda s: self._another(candidate, s), self._task.contract.gain)
-        return Accepted(accuracy, timing.as_timing(court.baseline_name, pairs))
+            memory = self._memory(examinee)
+            again = partial(self._another, candidate)
+            pairs, strict = run_until_sure(court, examinee, again, self._task.contract.gain)
+            check_floor(pairs, court.floor_ns)
+        return Accepted(accuracy, timing.as_timing(court.baseline_name, pairs, court.floor_ns, strict), memory)
+
+    def _memory(self, examinee: Examinee) -> PeakMemory | None:
+        candidate, baseline = self._court.peak(examinee), self._court.baseline_peak
+        return None if candidate is None or baseline is None else PeakMemory(baseline, candidate)
 
     def _another(self, candidate: Candidate, stack: ExitStack) -> Examinee:
         """The candidate in a new worker, as warm as the first."""
