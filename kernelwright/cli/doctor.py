@@ -138,14 +138,15 @@ def sandbox(wanted: str, cache: Path) -> Check:
     remedy = "judge only files that you would run yourself, and tell us what 'kernelwright doctor' says"
     try:
         kind = choose(wanted)
-        if kind == "none":
-            return Check("sandbox", "missing", "switched off", "unset KERNELWRIGHT_SANDBOX, or set it to auto")
-        attempts = prove(kind, cache)
-    except Fault as fault:
-        return Check("sandbox", "missing", f"{kind}: a worker in it {fault}", remedy)
     except MachineError as error:
-        message, _, remedy = str(error).rpartition("; ")
-        return Check("sandbox", "missing", message, remedy)
+        message, _, mend = str(error).rpartition("; ")
+        return Check("sandbox", "missing", message, mend)
+    if kind == "none":
+        return Check("sandbox", "missing", "switched off", "unset KERNELWRIGHT_SANDBOX, or set it to auto")
+    try:
+        attempts = prove(kind, cache)
+    except (Fault, MachineError) as error:
+        return Check("sandbox", "missing", f"{kind}, but a worker in it {error}", remedy)
     could = [attempt.what for attempt in attempts if attempt.succeeded]
     if could:
         return Check("sandbox", "missing", f"{kind}, but a worker in it could {', '.join(could)}", remedy)

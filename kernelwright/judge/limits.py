@@ -10,6 +10,7 @@ import os
 import resource
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 GIB = 1 << 30
@@ -61,7 +62,8 @@ def _limit(which: int, value: int) -> None:
 
 def passed(pid: int, adopted: Iterable[int], folder: str, limits: Limits) -> str:
     """The first limit that this worker has passed, with orphans of its among those `adopted`; "" for none."""
-    family = tuple(descendants(pid, *(orphan for orphan in adopted if group(orphan) == pid)))
+    members = descendants(pid, *(orphan for orphan in adopted if group(orphan) == pid))
+    family = tuple(islice(members, limits.processes + 1))  # a fork bomb grows faster than one can count
     if len(family) > limits.processes:
         return f"started more than {limits.processes} processes"
     if sum(threads for _, threads in family) > limits.threads:

@@ -282,7 +282,7 @@ class Workshop:
             if limits.innermost(pid) == inner:
                 self._inner[pid] = inner
                 return pid
-        raise MachineError(f"worker {inner} of {self._process.pid} is gone before it began")
+        raise MachineError(f"worker {inner} of {self._process.pid} was gone before it began")
 
     def _template(self) -> int:
         """The pid of the template as this process knows it."""

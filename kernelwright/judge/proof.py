@@ -44,6 +44,7 @@ def prove(kind: Kind, private: Path) -> tuple[Attempt, ...]:
 
     Raises MachineError where no worker starts, and Fault where it does not come to the end of its attempts.
     """
+    private.mkdir(parents=True, exist_ok=True)
     target = Path.home() / f".kernelwright-{secrets.token_hex(8)}"
     word = secrets.token_hex(16)
     with (

@@ -180,8 +180,9 @@ def confine(boundary: Boundary) -> None:
 def _confine_by_landlock(boundary: Boundary) -> None:
     import sandlock
 
-    readable = (*boundary.readable, *reach.mapped(), f"/proc/{os.getpid()}")
-    sandlock.confine(sandlock.Sandbox(fs_readable=readable, fs_writable=boundary.writable))
+    own = f"/proc/{os.getpid()}"  # CUDA names its threads there
+    readable = (*boundary.readable, *reach.mapped())
+    sandlock.confine(sandlock.Sandbox(fs_readable=readable, fs_writable=(*boundary.writable, own)))
 
 
 def _withdraw(boundary: Boundary) -> None:
