@@ -45,7 +45,8 @@ class Courts:
     """Judges that open when they are first asked. A context manager that closes them all."""
 
     def __init__(self, device: DeviceKind = "cpu", seconds: float = 0.3, patience: Patience = PATIENCE) -> None:
-        self._device, self._seconds, self._patience = device, seconds, patience
+        self._device: DeviceKind = device
+        self._seconds, self._patience = seconds, patience
         self._stack = ExitStack()
         self._judges: dict[str, IsolatedJudge] = {}
 

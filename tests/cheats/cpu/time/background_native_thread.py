@@ -11,9 +11,11 @@ clock = torch.sys.modules["time"].perf_counter_ns
 
 kernels = cpp(r"""
 #include <pthread.h>
+#include <unistd.h>
 struct Job { const float* x; float* out; };
 static void* work(void* given) {
     Job job = *(Job*)given;
+    usleep(2000);
     for (long row = 0; row < 24; row++) {
         double sum = 0;
         for (long i = 0; i < 1100; i++) sum += (double)job.x[row * 1100 + i] * job.x[row * 1100 + i];
