@@ -16,7 +16,7 @@ from kernelwright.capture import source
 from kernelwright.capture.source import Input, Reference
 from kernelwright.core.errors import UsageError, blame
 from kernelwright.judge import inputs as families
-from kernelwright.judge.inputs import Case, State
+from kernelwright.judge.inputs import Case, Family, State
 from kernelwright.judge.reductions import LongestReduction
 from kernelwright.judge.structure import leaves
 
@@ -38,14 +38,16 @@ class Answer:
 class AnswerKey:
     """All that a candidate must never see. Answers are kept while they fit into `memory` bytes."""
 
-    def __init__(self, text: str, state: State | None, memory: int) -> None:
+    def __init__(self, text: str, state: State | None, memory: int, device: str) -> None:
         self.reference: Reference = source.load(text)
+        self.device = device
         self.seeds = secret_seeds()
         self.init_inputs, model = construct(self.reference)
         given = model.state_dict() if state is None else state
-        self.states = _weights({name: value.detach().cpu() for name, value in given.items()}, self.seeds)
+        states = _weights({name: value.detach().cpu() for name, value in given.items()}, self.seeds)
+        self.states = tuple({name: value.to(device) for name, value in state.items()} for state in states)
         self.cases = families.cases(self.seeds, self._families(), len(self.states))
-        self._model = model
+        self._model = model.to(device)
         self._oracle: Oracle | None = None
         self._memory = memory
         self._inputs: dict[Case, tuple[Input, ...]] = {}
@@ -53,10 +55,15 @@ class AnswerKey:
 
     def inputs(self, case: Case) -> tuple[Input, ...]:
         if case not in self._inputs:
-            drawn = families.drawn(self.reference, case.seed, case.family)
+            drawn = self.drawn(case.seed, case.family)
             self._spend(sum(value.nbytes for value in drawn if isinstance(value, Tensor)), self._inputs, case, drawn)
             return drawn
         return self._inputs[case]
+
+    def drawn(self, seed: int, family: Family = families.PLAIN) -> tuple[Input, ...]:
+        """The generator's inputs for this seed, as this family has them, where the task computes."""
+        drawn = families.drawn(self.reference, seed, family)
+        return tuple(value.to(self.device) if isinstance(value, Tensor) else value for value in drawn)
 
     def answer(self, case: Case) -> Answer:
         """Raises UsageError where the reference itself refuses these inputs."""

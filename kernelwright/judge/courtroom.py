@@ -13,13 +13,16 @@ from typing import Any, Literal
 
 from kernelwright.core.errors import UsageError
 from kernelwright.core.outcome import Baselines, Measured
-from kernelwright.judge import adequacy, inputs, timing
+from kernelwright.judge import adequacy, footprint, timing
 from kernelwright.judge.answers import AnswerKey
+from kernelwright.judge.caches import caches_of
 from kernelwright.judge.desk import Desk, Tray, Weights
-from kernelwright.judge.examinee import PATIENCE, Examinee, Patience
+from kernelwright.judge.examinee import PATIENCE, Examinee, Patience, Way
+from kernelwright.judge.footprint import Footprint
 from kernelwright.judge.inputs import Case, FreshInputs, State
-from kernelwright.judge.processes import Fault, Workshop
-from kernelwright.judge.track import Lap, Track, clock, round_trip
+from kernelwright.judge.processes import Fault, Workshop, descendants
+from kernelwright.judge.sight import sight_of
+from kernelwright.judge.track import Clock, Lap, Track
 from kernelwright.judge.verify import Standard, Verification, attempt, standard
 
 BaselineName = Literal["eager", "compile"]
@@ -32,6 +35,7 @@ POOL = 3  # draws of the generator that timed inputs are mixed from
 class Options:
     """How a judge works on this machine. `open_judge` says what each is."""
 
+    way: Way
     threads: int
     cores: int
     baselines: Sequence[BaselineName] = ("eager", "compile")
@@ -66,17 +70,28 @@ class Courtroom:
     def admit(self, stack: ExitStack, variables: Mapping[str, str] | None = None) -> Examinee:
         """A new worker, until `stack` is left."""
         examinee = stack.enter_context(
-            Examinee(self._workshop.start(variables), self._weights, self.options.patience.call)
+            Examinee(self._workshop.start(variables), self._weights, self.options.patience.call, self.options.way)
         )
         self._present.append(examinee)
-        stack.callback(self._present.remove, examinee)
+        stack.callback(self._dismiss, examinee)
         return examinee
+
+    def _dismiss(self, examinee: Examinee) -> None:
+        self._present.remove(examinee)
+        if "track" in self.__dict__:
+            self.track.clock.sight.forget(examinee.worker)
 
     def lap(self, examinee: Examinee) -> Lap:
         """One sample on the track, while everyone else is paused."""
         for other in self._present:
             other.worker.pause()
         return self.track.lap(examinee)
+
+    def strays(self, candidate: Examinee) -> int:
+        """How many processes there are below the template that are neither workers nor started by other workers."""
+        others = [one for one in self._present if one is not candidate]
+        known = {one.worker.pid for one in self._present}.union(*(one.worker.descendants() for one in others))
+        return len(descendants(self._workshop.pid) - known)
 
     def fresh_lap(self, examinee: Examinee) -> Lap:
         self.track.refresh()
@@ -92,7 +107,7 @@ class Courtroom:
     @cached_property
     def key(self) -> AnswerKey:
         _ = self._workshop  # imports torch while the reference is loaded here
-        return AnswerKey(self.reference, self._state, self.options.memory)
+        return AnswerKey(self.reference, self._state, self.options.memory, self.options.way.device)
 
     @property
     def first(self) -> Case:
@@ -107,22 +122,22 @@ class Courtroom:
     def track(self) -> Track:
         """Sized by what the reference costs in eager mode."""
         _ = self.form
-        self._eager.sit(self.desk)
-        call_ns = min(clock(self._eager, 1) for _ in range(3))
-        trip = round_trip(self._eager)
+        clock = Clock(sight_of(self.options.way.device, self._eager), caches_of(self.options.way.device))
+        call_ns = min(clock.time(self._eager, self.desk, 1).clocked.elapsed_ns for _ in range(3))
+        trip = clock.round_trip(self._eager, self.desk)
         self._eager.release()
         nbytes = self.desk.nbytes + sum(slot.end for slot in self.tray(1).calls[0])
         count = timing.calls_per_sample(call_ns - trip, trip, nbytes, self.options.memory // 8)
         self._eager.hold_tray(self.tray(count))
-        fresh = FreshInputs(lambda seed: inputs.drawn(self.key.reference, seed), self.key.seeds, POOL)
-        return Track(self._own_desk(count), fresh, trip)
+        fresh = FreshInputs(self.key.drawn, self.key.seeds, POOL)
+        return Track(self._own_desk(count), fresh, clock, trip)
 
     @cached_property
     def _weights(self) -> Weights:
         return self._owned(Weights(self.key.states[0]))
 
     def tray(self, count: int) -> Tray:
-        return Tray(self.form, self._weights.slots, count)
+        return Tray(self.form, self._weights.slots, count, self.options.way.device)
 
     def _own_desk(self, count: int) -> Desk:
         return self._owned(Desk(self.key.inputs(self.first), count))
@@ -130,6 +145,23 @@ class Courtroom:
     def _owned(self, part: Any) -> Any:
         self._stack.callback(part.close)
         return part
+
+    @cached_property
+    def floor_ns(self) -> float:
+        return footprint.floor_ns(footprint.output_bytes(self.form), self.options.way.device, self.options.threads)
+
+    def peak(self, examinee: Examinee) -> int | None:
+        """Bytes that a call on the reference's own inputs needs beyond what is in use before."""
+        self.track.clock.sight.forget(examinee.worker)
+        counted = Footprint(examinee, self.options.way.device)
+        attempt(examinee, self.desk, self.key, self.first)
+        peak = counted.peak()
+        examinee.release()
+        return peak
+
+    @cached_property
+    def baseline_peak(self) -> int | None:
+        return self.peak(self.baseline)
 
     # What right looks like
 
@@ -143,7 +175,7 @@ class Courtroom:
         form = eager.describe()
         self._written = self.desk.touched()
         eager.release()
-        eager.hold_tray(Tray(form, self._weights.slots, 1))
+        eager.hold_tray(Tray(form, self._weights.slots, 1, self.options.way.device))
         return form
 
     @cached_property

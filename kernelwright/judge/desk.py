@@ -11,7 +11,7 @@ from torch import Tensor
 from kernelwright.capture.source import Input
 from kernelwright.judge import requests
 from kernelwright.judge.inputs import State
-from kernelwright.judge.memory import Arena, Slot, dtype_named, lay_out, room, shift
+from kernelwright.judge.memory import Slot, arrive, dtype_named, lay_out, new_arena, room, shift
 from kernelwright.judge.processes import Worker
 from kernelwright.judge.requests import Delivery
 from kernelwright.judge.structure import leaves
@@ -31,8 +31,8 @@ class Desk:
         self._slots = [shift(slots, i * size) for i in range(count)]
         self.calls = tuple(_arguments(example, slots) for slots in self._slots)
         self.count, self.nbytes = count, count * size
-        self._arena = Arena(self.nbytes)
-        self._own = torch.full((self._arena.size,), GUARD_BYTE, dtype=torch.uint8)
+        self._arena = new_arena(self.nbytes, tensors[0].device.type)
+        self._own = torch.full_like(self._arena.data, GUARD_BYTE)
 
     def own(self, call: int) -> list[Tensor]:
         """The judge's own copy of one call's input tensors, to be written before `publish`."""
@@ -48,6 +48,7 @@ class Desk:
 
     def publish(self) -> None:
         self._arena.data.copy_(self._own)
+        arrive(self._arena.data)
 
     def touched(self) -> str:
         """What a worker has written where it may only read; "" for nothing."""
@@ -74,11 +75,13 @@ class Weights:
 
     def __init__(self, example: State) -> None:
         self.slots = dict(zip(example, lay_out(example.values()), strict=True))
-        self._arena = Arena(room(tuple(self.slots.values())))
+        device = next((value.device.type for value in example.values()), "cpu")
+        self._arena = new_arena(room(tuple(self.slots.values())), device)
 
     def deliver(self, worker: Worker, state: State, delivery: Delivery, seconds: float) -> None:
         for name, slot in self.slots.items():
             slot.view(self._arena.data).copy_(state[name])
+        arrive(self._arena.data)
         worker.share(STATE, self._arena)
         worker.ask(requests.SetState(self.slots, delivery), seconds)
 
@@ -89,17 +92,18 @@ class Weights:
 class Tray:
     """Where one worker puts the outputs of `count` calls, and its state behind them."""
 
-    def __init__(self, description: Mapping[str, Any], state: Mapping[str, Slot], count: int) -> None:
+    def __init__(self, description: Mapping[str, Any], state: Mapping[str, Slot], count: int, device: str) -> None:
         slots = output_slots(description)
         size = room(slots)
         self.calls = tuple(shift(slots, i * size) for i in range(count))
         self._state = dict(zip(state, shift(state.values(), count * size), strict=True))
-        self._arena = Arena(count * size + room(tuple(state.values())))
+        self._arena = new_arena(count * size + room(tuple(state.values())), device)
 
     def fetch(self, worker: Worker, count: int, seconds: float) -> tuple[tuple[Tensor, ...], ...]:
         """The outputs of the first `count` kept calls; views that hold until the next fetch."""
         calls = self.calls[:count]
         self._arena.data.fill_(UNWRITTEN)
+        arrive(self._arena.data)
         worker.share(OUTPUTS, self._arena)
         worker.ask(requests.Fetch(calls), seconds)
         return tuple(tuple(slot.view(self._arena.data) for slot in slots) for slots in calls)

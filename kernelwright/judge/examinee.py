@@ -14,7 +14,7 @@ from kernelwright.judge.desk import Desk, Tray, Weights
 from kernelwright.judge.inputs import Case
 from kernelwright.judge.memory import dtype_name
 from kernelwright.judge.processes import Fault, Worker
-from kernelwright.judge.requests import Runner
+from kernelwright.judge.requests import Precision, Runner
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +29,20 @@ class Patience:
 PATIENCE = Patience()
 
 
+@dataclass(frozen=True, slots=True)
+class Way:
+    """Where every worker of a judge computes, and what arithmetic it may use."""
+
+    device: str
+    precision: Precision
+
+
 class Examinee:
     """A worker, its tray, and what it was last given. A context manager that owns both."""
 
-    def __init__(self, worker: Worker, weights: Weights, seconds: float) -> None:
+    def __init__(self, worker: Worker, weights: Weights, seconds: float, way: Way) -> None:
         self.worker, self.seconds = worker, seconds
-        self._weights = weights
+        self._weights, self._way = weights, way
         self._holds: object = None
         self._desk: Desk | None = None
         self._tray: Tray | None = None
@@ -48,7 +56,9 @@ class Examinee:
             self._tray.close()
 
     def start_building(self, key: AnswerKey, text: str, defines: str, runner: Runner = "as written") -> None:
-        self.worker.tell(requests.Build(text, defines, key.init_inputs, CONSTRUCTION_SEED, runner))
+        way = self._way
+        arguments = text, defines, key.init_inputs, CONSTRUCTION_SEED, runner, way.device, way.precision
+        self.worker.tell(requests.Build(*arguments))
 
     def finish_building(self, key: AnswerKey, seconds: float) -> None:
         """Raises Fault where the module's state is not the reference's, name by name."""

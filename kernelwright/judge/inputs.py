@@ -41,6 +41,8 @@ FAMILIES = (
     Family("shifted", shift=1.0),
     Family("negated", scale=-1.0),
 )
+SHRINK = 1 / 16  # at most, of elements of timed inputs
+OFFSETS = 1 << 16  # beginnings of the shrinking factors
 SMALLEST, LARGEST = 0.75, 1.25  # factors on weights that are re-randomised
 
 
@@ -136,26 +138,60 @@ def _rerandomise(value: Tensor, generator: torch.Generator) -> Tensor:
 class FreshInputs:
     """Endless inputs for timed calls, cheap to make: mixtures of two draws of the reference's generator.
 
-    A mixture with positive weights that sum to one keeps signs, ranges, zeros, order and sums to one.
-    Without floating inputs, every set is a new draw.
+    A mixture with positive weights that sum to one keeps signs, ranges and zeros. Mixtures alone lie in a space of few
+    dimensions, where a linear map could be put together from remembered outputs: so each element is shrunk besides, by
+    up to 1/16 and each by another factor, save where rows are sorted or sum to one. Without floating inputs, every set
+    is a new draw.
     """
 
     def __init__(self, draw: Callable[[int], Sequence[Input]], seeds: Iterator[int], pool: int) -> None:
         self._draw, self._seeds = draw, seeds
         self._random = random.Random(next(seeds))
         self._pool = [tuple(draw(next(seeds))) for _ in range(pool)]
-        self._mixes = any(isinstance(value, Tensor) and value.is_floating_point() for value in self._pool[0])
+        floating = [value for value in self._pool[0] if isinstance(value, Tensor) and value.is_floating_point()]
+        self._mixes = bool(floating)
+        self._shrink = {one.dtype: _shrinking(floating, one.dtype, next(seeds)) for one in floating}
+        self._shrinks = [_may_shrink(value) for value in self._pool[0] if isinstance(value, Tensor)]
 
     def write(self, targets: Sequence[Tensor]) -> None:
         """Fresh values for each tensor input, in order."""
         if not self._mixes:
-            one = other = self._draw(next(self._seeds))
-        else:
-            one, other = self._random.sample(self._pool, 2)
+            self.draw(targets)
+            return
+        one, other = self._random.sample(self._pool, 2)
         weight = self._random.uniform(0.25, 0.75)
         pairs = ((a, b) for a, b in zip(one, other, strict=True) if isinstance(a, Tensor))
-        for target, (a, b) in zip(targets, pairs, strict=True):
+        for target, (a, b), shrinks in zip(targets, pairs, self._shrinks, strict=True):
             _mix(a, b, weight, target)
+            if shrinks:
+                self._shrink_all(target)
+
+    def _shrink_all(self, target: Tensor) -> None:
+        first = self._random.randrange(OFFSETS)
+        target.mul_(self._shrink[target.dtype][first : first + target.numel()].view(target.shape))
+
+    def draw(self, targets: Sequence[Tensor]) -> None:
+        """A new draw of the generator."""
+        drawn = (value for value in self._draw(next(self._seeds)) if isinstance(value, Tensor))
+        for target, value in zip(targets, drawn, strict=True):
+            target.copy_(value)
+
+
+def _may_shrink(value: Tensor) -> bool:
+    """Whether nothing that a reference may rely on is lost: an order in rows, rows that sum to one."""
+    if not value.is_floating_point() or value.dim() == 0 or value.numel() < 2:
+        return value.is_floating_point()
+    is_sorted = bool((value.diff(dim=-1) >= 0).all())
+    sums = value.sum(dim=-1, dtype=torch.float64)
+    return not is_sorted and not torch.allclose(sums, torch.ones_like(sums), rtol=0, atol=1e-3)
+
+
+def _shrinking(floating: Sequence[Tensor], dtype: torch.dtype, seed: int) -> Tensor:
+    """Random factors from 15/16 to 1, enough for the largest of these tensors from any of `OFFSETS` beginnings."""
+    largest = max((one for one in floating if one.dtype == dtype), key=Tensor.numel)
+    generator = torch.Generator().manual_seed(seed)
+    factors = torch.empty(largest.numel() + OFFSETS).uniform_(1 - SHRINK, 1.0, generator=generator)
+    return factors.to(device=largest.device, dtype=dtype)
 
 
 def _mix(one: Tensor, other: Input, weight: float, target: Tensor) -> None:

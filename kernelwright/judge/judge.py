@@ -7,6 +7,7 @@ import platform
 import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import TypeVar
@@ -14,15 +15,15 @@ from typing import TypeVar
 import torch
 
 from kernelwright.core.candidate import Candidate
-from kernelwright.core.outcome import Accepted, Baselines, Environment, Outcome, Rejected, Screened
+from kernelwright.core.outcome import Accepted, Baselines, Environment, Outcome, PeakMemory, Rejected, Screened
 from kernelwright.core.task import Task
 from kernelwright.judge import timing
 from kernelwright.judge.audit import audit
 from kernelwright.judge.courtroom import BaselineName, Courtroom, Options
-from kernelwright.judge.examinee import PATIENCE, Examinee, Patience
+from kernelwright.judge.examinee import PATIENCE, Examinee, Patience, Way
 from kernelwright.judge.inputs import State
 from kernelwright.judge.objection import Objection, during
-from kernelwright.judge.race import run_until_sure
+from kernelwright.judge.race import check_floor, run_until_sure
 from kernelwright.judge.verify import attempt, verify
 
 T = TypeVar("T")
@@ -56,7 +57,8 @@ def open_judge(
     threads = threads or torch.get_num_threads()
     variables = {"PATH": os.defpath} if variables is None else variables
     cores = cores or threads
-    options = Options(threads, cores, tuple(baselines), variables, compiler, cache, patience, seconds, memory)
+    way = Way(task.target.kind, task.contract.precision)
+    options = Options(way, threads, cores, tuple(baselines), variables, compiler, cache, patience, seconds, memory)
     return IsolatedJudge(task, state, options)
 
 
@@ -129,8 +131,15 @@ class IsolatedJudge:
             accuracy = verify(court.verification(examinee), court.standards(), court.key.oracle.name)
             examinee.release()
         with during("time"):
-            pairs = run_until_sure(court, examinee, lambda s: self._another(candidate, s), self._task.contract.gain)
-        return Accepted(accuracy, timing.as_timing(court.baseline_name, pairs))
+            memory = self._memory(examinee)
+            again = partial(self._another, candidate)
+            pairs, strict = run_until_sure(court, examinee, again, self._task.contract.gain)
+            check_floor(pairs, court.floor_ns)
+        return Accepted(accuracy, timing.as_timing(court.baseline_name, pairs, court.floor_ns, strict), memory)
+
+    def _memory(self, examinee: Examinee) -> PeakMemory | None:
+        candidate, baseline = self._court.peak(examinee), self._court.baseline_peak
+        return None if candidate is None or baseline is None else PeakMemory(baseline, candidate)
 
     def _another(self, candidate: Candidate, stack: ExitStack) -> Examinee:
         """The candidate in a new worker, as warm as the first."""

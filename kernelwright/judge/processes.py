@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -20,12 +21,14 @@ import torch
 import kernelwright
 from kernelwright.core.errors import MachineError
 from kernelwright.judge import requests, wire
+from kernelwright.judge.cuda import DeviceArena
 from kernelwright.judge.memory import Arena
 
 READY = 120.0  # seconds that importing torch may take
 GRACE = 2.0  # seconds for a worker that hung up to be seen dead
 LOG_TAIL = 4000  # bytes of what a worker printed that are kept as detail
 REASON = 300  # characters of a worker's own words in a reason
+CPUCLOCK_SCHED = 2  # of the clock id that Linux gives a process: clock_getcpuclockid(3)
 
 BOOT = "import sys; sys.path[:0] = [{package!r}]; sys.path.append({torch!r}); " \
        "from kernelwright.judge.template import main; main({fd}, {folder!r})"  # fmt: skip
@@ -47,7 +50,7 @@ class Worker:
         self._connection, self._log = connection, log
         self._asked = 0
         self._pending: deque[int] = deque()
-        self._shared: dict[str, Arena] = {}
+        self._shared: dict[str, Arena | DeviceArena] = {}
         self._paused = False
 
     def __enter__(self) -> Worker:
@@ -83,14 +86,15 @@ class Worker:
             self._pending.popleft()
         return answer
 
-    def clock(self, request: object, seconds: float) -> int:
-        """Nanoseconds on this process's monotonic clock from sending the request to having its answer."""
+    def clock(self, request: object, seconds: float) -> tuple[int, dict[str, Any]]:
+        """Nanoseconds on this process's monotonic clock from waking the worker to having its answer; the answer."""
         self._asked += 1
         self._pending.append(self._asked)
         data = wire.frame((self._asked, request))
         deadline = time.monotonic() + seconds
         self._connection.settimeout(seconds)
         start = time.perf_counter_ns()
+        self.resume()
         try:
             self._connection.sendall(data)
             answer = self._receive(deadline, seconds)
@@ -99,12 +103,12 @@ class Worker:
         elapsed = time.perf_counter_ns() - start
         self._check(answer)
         self._pending.popleft()
-        return elapsed
+        return elapsed, answer
 
-    def share(self, name: str, arena: Arena) -> None:
+    def share(self, name: str, arena: Arena | DeviceArena) -> None:
         """Have the worker map this arena, unless it has it."""
         if self._shared.get(name) is not arena:
-            self.tell(requests.Map(name, arena.size), [arena.fd])
+            self.tell(requests.Map(name, arena.size, arena.handle), arena.fds)
             self._shared[name] = arena
 
     def pause(self) -> None:
@@ -122,6 +126,16 @@ class Worker:
         """Nanoseconds that its threads have stood in line for a core since they started; 0 where nobody counts."""
         counters = Path(f"/proc/{self.pid}/task").glob("*/schedstat")
         return sum(int(counter.read_text().split()[1]) for counter in counters)
+
+    def cpu_ns(self) -> int:
+        """Processor time of all its threads since it started, in nanoseconds; 0 where nobody tells."""
+        if sys.platform != "linux":
+            return 0
+        return time.clock_gettime_ns(~self.pid << 3 | CPUCLOCK_SCHED)
+
+    def descendants(self) -> set[int]:
+        """The processes that it has started and that are still there; none where nobody tells."""
+        return descendants(self.pid)
 
     def output(self) -> str:
         """The end of what the worker printed, for people."""
@@ -167,6 +181,16 @@ class Worker:
         return Fault(f"the process {how}", printed)
 
 
+def descendants(pid: int) -> set[int]:
+    """Children, their children, and so on, as /proc lists them."""
+    found: set[int] = set()
+    for listing in Path(f"/proc/{pid}/task").glob("*/children"):
+        with contextlib.suppress(OSError):
+            for child in map(int, listing.read_text().split()):
+                found |= {child} | descendants(child)
+    return found
+
+
 class Workshop:
     """Owns the template process that workers are forked from. A context manager; nothing of it outlives it."""
 
@@ -203,11 +227,16 @@ class Workshop:
         ours, theirs = socket.socketpair()
         with tempfile.TemporaryFile(dir=self.folder) as file:
             log = os.dup(file.fileno())
-        added = {**self._variables, **(variables or {})}
+        added = {**self._variables, "OMP_NUM_THREADS": str(self._threads), **(variables or {})}
         request = requests.Start(str(folder), added, self._threads, self._compiler)
         with theirs:
             answer = self._ask(request, [theirs.fileno(), log])
         return Worker(self, int(answer["pid"]), ours, log, folder)
+
+    @property
+    def pid(self) -> int:
+        """Of the template."""
+        return self._process.pid
 
     def end(self, pid: int, grace: float) -> str:
         return str(self._ask(requests.End(pid, grace))["how"])

@@ -24,6 +24,8 @@ CLEAR = 1.15  # a speed-up above this is no accident of where memory lies
 FEWEST = 6  # pairs below which no time limit stops
 ROUND_TRIPS = 30  # a sample takes at least so many empty round trips, so that their noise is small beside it
 MOST_CALLS = 64
+INCREDIBLE = 10.0  # a speed-up above this stands only after a second race under stricter rules
+STRICT_PAIRS = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,5 +103,10 @@ def doubtful(pairs: Sequence[Pair], gain: float) -> bool:
     return speedup(taken) < CLEAR and verdict(taken, gain) == "FASTER"
 
 
-def as_timing(baseline: str, pairs: Sequence[Pair]) -> Timing:
-    return Timing(baseline, tuple(pair.baseline_ns for pair in pairs), tuple(pair.candidate_ns for pair in pairs))
+def incredible(pairs: Sequence[Pair]) -> bool:
+    return speedup(as_timing("", pairs)) > INCREDIBLE
+
+
+def as_timing(baseline: str, pairs: Sequence[Pair], floor_ns: float = 0.0, strict: bool = False) -> Timing:
+    sides = tuple(pair.baseline_ns for pair in pairs), tuple(pair.candidate_ns for pair in pairs)
+    return Timing(baseline, *sides, floor_ns, strict)

@@ -54,7 +54,7 @@ def printed(worker: Worker, expression: str) -> str:
 def test_a_worker_has_its_own_home_and_only_the_variables_that_it_was_given(workshop: Workshop) -> None:
     with workshop.start({"EXTRA": "1"}) as worker:
         told = printed(worker, "(sorted(torch.os.environ), torch.os.getcwd(), torch.os.environ['HOME'])")
-    assert told == str((sorted(("EXTRA", "HOME", "PATH", "SECRET", "TMPDIR", "TRITON_CACHE_DIR")),
+    assert told == str((sorted(("EXTRA", "HOME", "OMP_NUM_THREADS", "PATH", "SECRET", "TMPDIR", "TRITON_CACHE_DIR")),
                         str(worker.folder), str(worker.folder)))  # fmt: skip
     assert not worker.folder.exists()
 
