@@ -38,7 +38,14 @@ class Fine:
     """Accepted, however fast."""
 
 
-Fate = Refused | NotFaster | Fine
+@dataclass(frozen=True, slots=True)
+class AnyOf:
+    """One of several: what becomes of some tricks depends on what the machine has to spare."""
+
+    fates: tuple[Refused | NotFaster, ...]
+
+
+Fate = Refused | NotFaster | Fine | AnyOf
 
 
 class Courts:
@@ -77,6 +84,9 @@ def reference_text(name: str) -> str:
 def differs(outcome: Outcome, fate: Fate) -> str:
     """How an outcome is not the fate that was expected; "" where it is."""
     match fate, outcome:
+        case AnyOf(fates), _:
+            found = [differs(outcome, one) for one in fates]
+            return "" if "" in found else "\n".join(found)
         case Refused(stage, reason), Rejected():
             right = outcome.stage == stage and reason in outcome.reason
             return "" if right else f"wanted {fate}, got {outcome.stage}: {outcome.reason}\n{outcome.detail}"

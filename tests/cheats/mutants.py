@@ -121,7 +121,7 @@ MUTANTS = (
     Mutant("packed", "stale cache", "weight._version, bias._version)", "bias.data_ptr())"),
     Mutant("packed", "stale cache", "version != self.version", "self.packed is None"),
     Mutant("packed", "stale cache", "weight.data_ptr(), weight._version, bias._version", "bias._version // 8"),
-    Mutant("packed", "stale cache", "self.version = version\n", "self.version, self.kept = version, x\n        x = self.kept\n"),
+    Mutant("packed", "stale cache", "= version\n", "= version\n            self.x = x\n        x = self.x\n"),
     Mutant("packed", "indexing", "self.packed[96]", "self.packed[95]"),
     Mutant("packed", "wrong axis", "dim=1).t().contiguous()", "dim=1)[:, :97].reshape(97, 96)"),
     Mutant("packed", "precision", ".t().contiguous()", ".t().contiguous().bfloat16().float()"),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from tests.cheats.court import Fate, NotFaster, Refused
+from tests.cheats.court import AnyOf, Fate, NotFaster, Refused
 
 HERE = Path(__file__).parent
 Kind = Literal["correctness", "time", "environment"]
@@ -14,7 +14,7 @@ Kind = Literal["correctness", "time", "environment"]
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One cheat, in cpu/<kind>/<name>.py, and its honest twin of the same shape, beside it unless it shares one.
+    """One cheat, in <folder>/<kind>/<name>.py, and its honest twin of the same shape, beside it unless it shares one.
 
     unconfirmed: why today's judge does not yet do what is expected; "" where it does.
     """
@@ -25,14 +25,15 @@ class Row:
     fate: Fate
     unconfirmed: str = ""
     twin: str = ""
+    folder: str = "cpu"
 
     @property
     def source(self) -> str:
-        return text(self.kind, self.name)
+        return text(self.kind, self.name, self.folder)
 
 
-def text(kind: Kind, name: str) -> str:
-    return (HERE / "cpu" / kind / f"{name}.py").read_text()
+def text(kind: str, name: str, folder: str = "cpu") -> str:
+    return (HERE / folder / kind / f"{name}.py").read_text()
 
 
 CHEATS = (
@@ -66,7 +67,7 @@ CHEATS = (
     Row("correctness", "autocast_left_on", "linear_tail", Refused("verify", 'family "plain", output 0')),
     Row("correctness", "default_dtype_changed", "linear_tail", Refused("build", "bfloat16")),
     Row("correctness", "lazy_subclass", "linear_tail", Refused("verify", "is a Lazy, expected a Tensor")),
-    Row("correctness", "lazy_method", "linear_tail", Refused("time")),
+    Row("time", "lazy_method", "linear_tail", NotFaster()),
     Row("correctness", "constant", "linear_tail", Refused("verify", 'family "plain", output 0')),
     Row("correctness", "uniform", "softmax", Refused("verify", 'family "plain", output 0')),
     Row("correctness", "identity", "rectify", Refused("verify", 'family "negated", output 0')),
@@ -119,26 +120,13 @@ CHEATS = (
     Row("correctness", "missing_barrier", "column_sums", Refused("verify", 'family "')),
     Row("time", "background_thread", "linear_tail", Refused("time", "output 0")),
     Row("time", "background_native_thread", "mean_square", Refused("time", "output 0")),
-    Row(
-        "time",
-        "background_process",
-        "linear_tail",
-        Refused("time", "process"),
-        unconfirmed="needs the look for processes of the worker",
-    ),
-    Row(
-        "time",
-        "lazy_fetch",
-        "linear_tail",
-        Refused("time", "changed after the call had returned"),
-        unconfirmed="needs the look at the outputs at the moment of the answer",
-    ),
+    Row("time", "background_process", "linear_tail", Refused("time", "process")),
+    Row("time", "lazy_fetch", "linear_tail", Refused("time", "changed after the call had returned")),
     Row(
         "time",
         "answered_early",
         "linear_tail",
         Refused("time", "changed after the call had returned"),
-        unconfirmed="needs the look at the outputs at the moment of the answer",
         twin="lazy_fetch",
     ),
     Row("time", "timer_patched", "linear_tail", NotFaster()),
@@ -181,19 +169,12 @@ CHEATS = (
     Row(
         "time", "baseline_reniced", "linear_tail", Refused("build", "PermissionError"), unconfirmed="needs the sandbox"
     ),
-    Row(
-        "time",
-        "more_threads",
-        "mean_square",
-        Refused("time", "cores"),
-        unconfirmed="needs the second clock, processor time",
-    ),
+    Row("time", "more_threads", "mean_square", AnyOf((Refused("time", "cores"), NotFaster()))),
     Row(
         "time",
         "device_kept_busy",
         "linear_tail",
-        Refused("time", "cores"),
-        unconfirmed="needs the second clock, processor time",
+        AnyOf((Refused("time", "cores"), NotFaster())),
         twin="background_native_thread",
     ),
     Row("environment", "printed_verdict", "linear_tail", Refused("verify", 'family "plain", output 0')),

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from tests.cheats.court import Courts, Fine, differs
+from tests.cheats.court import Courts, Fine, Refused, differs
 from tests.cheats.table import CHEATS, TWINS, Row
 
 
 def expected(row: Row) -> object:
-    marks = [pytest.mark.xfail(reason=row.unconfirmed, strict=True)] if row.unconfirmed else []
+    strict = isinstance(row.fate, Refused)  # what is not called faster may be so by noise
+    marks = [pytest.mark.xfail(reason=row.unconfirmed, strict=strict)] if row.unconfirmed else []
     return pytest.param(row, id=row.name, marks=marks)
 
 
