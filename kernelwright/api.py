@@ -13,14 +13,15 @@ from torch import nn
 from kernelwright import settings as configuration
 from kernelwright.capture.source import Input, check_inputs
 from kernelwright.capture.subject import Subject, from_module
-from kernelwright.core.errors import CaptureError
-from kernelwright.core.outcome import Baselines, Choice, Keep, Trial
+from kernelwright.core.errors import CaptureError, MachineError
+from kernelwright.core.outcome import Adequacy, Baselines, Choice, Keep, Trial
 from kernelwright.core.stats import median_ms
-from kernelwright.core.task import Contract
+from kernelwright.core.task import Contract, Task
 from kernelwright.deploy.module import deploy
 from kernelwright.engines.search import Search, captured
 from kernelwright.flow import Budget, Event, Tell, recall
 from kernelwright.flow import optimize as run
+from kernelwright.judge import limits
 from kernelwright.judge.courtroom import BaselineName
 from kernelwright.judge.judge import IsolatedJudge, open_judge
 from kernelwright.runtime import configure
@@ -93,18 +94,35 @@ def solve(subject: Subject, chosen: Settings, tell: Tell, *, fresh: bool = False
         tell(event)
 
     task = subject.task
+    if task.target.kind != "cpu":
+        raise MachineError(
+            f"the search writes kernels for cpu only, not for {task.target.kind}; use --device cpu, "
+            f"or judge a kernel of your own: kernelwright judge REFERENCE.py CANDIDATE.py --device {task.target.kind}"
+        )
     note(task)
     with open_store(chosen.store) as store:
         if not fresh and (recalled := _recalled(subject, chosen, store, note)):
             return Solution(subject, recalled, tuple(events), recalled=True)
-        return Solution(subject, _searched(subject, chosen, store, note, fresh), tuple(events), recalled=False)
+        choice = _searched(subject, chosen, store, _assessing(task, store, note), fresh)
+        return Solution(subject, choice, tuple(events), recalled=False)
+
+
+def _assessing(task: Task, store: TrialStore, tell: Tell) -> Tell:
+    """`tell`, and what the task can tell is kept as soon as it is known."""
+
+    def note(event: Event) -> None:
+        if isinstance(event, Baselines) and event.adequacy:
+            store.assess(task, event.adequacy)
+        tell(event)
+
+    return note
 
 
 def _recalled(subject: Subject, chosen: Settings, store: TrialStore, tell: Tell) -> Choice | None:
     decision = store.decision(subject.task)
     if decision is None:
         return None
-    with judging(subject, chosen, _rivals(decision[1])) as judge:
+    with judging(subject, chosen, _rivals(decision[1]), store.adequacy(subject.task)) as judge:
         return recall(subject.task, judge, store, tell)
 
 
@@ -116,7 +134,7 @@ def _rivals(baselines: Baselines) -> tuple[BaselineName, ...]:
 
 def _searched(subject: Subject, chosen: Settings, store: TrialStore, tell: Tell, fresh: bool) -> Choice:
     task = subject.task
-    with judging(subject, chosen) as judge:
+    with judging(subject, chosen, adequacy=None if fresh else store.adequacy(task)) as judge:
         captured(task)  # what torch.export cannot take is refused before anything is measured
         engine = Search(cpu.roofline(task.target), seed=chosen.seed)
         budget = Budget(time.monotonic() + chosen.budget, time.monotonic)
@@ -124,7 +142,12 @@ def _searched(subject: Subject, chosen: Settings, store: TrialStore, tell: Tell,
         return run(task, [engine], remembered, store, budget, tell)
 
 
-def judging(subject: Subject, chosen: Settings, baselines: Sequence[BaselineName] = BASELINES) -> IsolatedJudge:
+def judging(
+    subject: Subject,
+    chosen: Settings,
+    baselines: Sequence[BaselineName] = BASELINES,
+    adequacy: Adequacy | None = None,
+) -> IsolatedJudge:
     """The judge of a subject, as the settings have it; a context manager."""
     return open_judge(
         subject.task,
@@ -134,6 +157,9 @@ def judging(subject: Subject, chosen: Settings, baselines: Sequence[BaselineName
         compiler=chosen.compiler,
         variables=worker_variables(),
         cache=chosen.cache / "compile",
+        adequacy=adequacy,
+        sandbox=chosen.sandbox,
+        limits=limits.granting(chosen.worker_memory),
     )
 
 

@@ -27,6 +27,8 @@ class Settings:
     threads: int = 0  # 0: as many as this process may use
     compiler: str = ""  # the C++ compiler; "": the first of c++, g++, clang++ that is there
     seed: int = 0  # of the search
+    sandbox: str = "auto"  # what confines candidates: auto, sandlock, bubblewrap, sandbox-exec, none
+    worker_memory: float = 0.0  # GiB that one candidate may use; 0: half of the machine's
 
 
 def load(environment: Mapping[str, str] = os.environ, config: Path | None = None) -> Settings:
@@ -109,6 +111,16 @@ def some_seconds(value: object) -> float:
     return seconds
 
 
+def some_gibibytes(value: object) -> float:
+    try:
+        gibibytes = float(str(value))
+    except ValueError:
+        gibibytes = -1.0
+    if not 0 <= gibibytes < float("inf"):
+        raise ValueError("a number of GiB, 0 or more")
+    return gibibytes
+
+
 def a_count(value: object) -> int:
     if not str(value).isdecimal():
         raise ValueError("a whole number, 0 or more")
@@ -123,6 +135,8 @@ READERS: dict[str, Callable[[object], object]] = {
     "threads": a_count,
     "compiler": a_word,
     "seed": a_count,
+    "sandbox": a_word,
+    "worker_memory": some_gibibytes,
 }
 
 assert set(READERS) == {field.name for field in fields(Settings)}

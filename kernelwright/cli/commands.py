@@ -10,7 +10,7 @@ import click
 
 from kernelwright.cli import wiring
 from kernelwright.cli.doctor import examine_machine
-from kernelwright.cli.options import a_path, as_json, configured, in_store, on_device, seconds
+from kernelwright.cli.options import a_path, as_json, configured, in_store, on_device, seconds, unconfined
 from kernelwright.cli.progress import progress
 from kernelwright.cli.shelf import export, store
 from kernelwright.core.outcome import Choice, Keep
@@ -43,6 +43,7 @@ def kernelwright() -> None:
 )
 @in_store
 @click.option("--fresh", is_flag=True, help="Search again, whatever the store remembers.")
+@unconfined
 @as_json
 def optimize(
     named: str,
@@ -52,6 +53,7 @@ def optimize(
     output: Path | None,
     store: Path | None,
     fresh: bool,
+    sandbox: str | None,
     as_json: bool,
 ) -> None:
     """Find a faster kernel for one module.
@@ -59,7 +61,7 @@ def optimize(
     FILE.py defines Model, get_inputs() and get_init_inputs(), as KernelBench's files do. A named model is imported;
     its inputs come from --inputs, or from get_inputs() in the same module.
     """
-    settings = configured(device=device, budget=budget, store=store)
+    settings = configured(device=device, budget=budget, store=store, sandbox=sandbox)
     subject = wiring.find_subject(named, inputs, settings)
     folder = output or OUTPUT / subject.name
     wiring.check_writable(folder)
@@ -89,14 +91,17 @@ def written_lines(kernel: Path, choice: Choice) -> list[str]:
 @click.argument("reference", type=a_path, metavar="REFERENCE.py")
 @click.argument("candidate", type=a_path, metavar="CANDIDATE.py")
 @on_device
+@unconfined
 @as_json
 @click.pass_context
-def judge(context: click.Context, reference: Path, candidate: Path, device: str | None, as_json: bool) -> None:
+def judge(
+    context: click.Context, reference: Path, candidate: Path, device: str | None, sandbox: str | None, as_json: bool
+) -> None:
     """Check and time one kernel's file against its reference.
 
     Exits with 0 where the candidate is right and surely faster than PyTorch, and with 1 where it is not.
     """
-    settings = configured(device=device)
+    settings = configured(device=device, sandbox=sandbox)
     subject = wiring.find_subject(str(reference), None, settings)
     with progress() as advance:
         outcome = wiring.judge(subject, candidate, settings, teller(subject, advance, as_json))

@@ -72,6 +72,10 @@ class Examinee:
         """Whether the weights of this case were the last ones given."""
         return self._holds == (case.weights, case.delivery)
 
+    def touched(self) -> str:
+        """What was written where weights are handed over; "" for nothing. Asked before others are given weights."""
+        return "memory of the weights" if self._weights.touched() else ""
+
     def sit(self, desk: Desk) -> None:
         if self._desk is not desk:
             desk.seat(self.worker)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import sys
 import time
 from collections.abc import Mapping
@@ -15,7 +16,7 @@ from kernelwright.judge.examinee import Examinee
 from kernelwright.judge.memory import dtype_named
 
 ROUNDS, WRITES = 5, 8
-MARGIN = 4.0  # times faster than PyTorch's fill that a kernel may write: past the caches, on more cores than we have
+MARGIN = 4.0  # times faster than a memset that a kernel may write: past the caches, or from another core's
 LEAST = 1 << 20  # bytes of output below which launching costs more than writing
 RESET_PEAK = "5"  # to /proc/PID/clear_refs: proc(5)
 
@@ -32,18 +33,28 @@ def floor_ns(nbytes: int, device: str, threads: int) -> float:
     """Nanoseconds below which nobody writes so many bytes on this machine; 0 where there are too few to tell."""
     if nbytes < LEAST:
         return 0.0
-    written = torch.zeros(nbytes, dtype=torch.uint8, device=device)
-    fastest = min(_write_ns(written) for _ in range(ROUNDS))
-    return fastest / MARGIN * min(1.0, torch.get_num_threads() / threads)
+    if device == "cuda":
+        written = torch.zeros(nbytes, dtype=torch.uint8, device=device)
+        return min(_device_write_ns(written) for _ in range(ROUNDS)) / MARGIN
+    block = ctypes.create_string_buffer(nbytes)
+    return min(_host_write_ns(block) for _ in range(ROUNDS)) / threads / MARGIN
 
 
-def _write_ns(written: torch.Tensor) -> float:
+def _device_write_ns(written: torch.Tensor) -> float:
+    torch.cuda.synchronize()
     start = time.perf_counter_ns()
     for number in range(WRITES):
         written.fill_(number)
-    if written.is_cuda:
-        torch.cuda.synchronize()
+    torch.cuda.synchronize()
     return (time.perf_counter_ns() - start) / WRITES
+
+
+def _host_write_ns(block: ctypes.Array[ctypes.c_char]) -> float:
+    """On one core, in processor time: a busy machine has no slower memset."""
+    start = time.thread_time_ns()
+    for number in range(WRITES):
+        ctypes.memset(block, number, len(block))
+    return (time.thread_time_ns() - start) / WRITES
 
 
 class Footprint:

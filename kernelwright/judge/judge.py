@@ -15,15 +15,26 @@ from typing import TypeVar
 import torch
 
 from kernelwright.core.candidate import Candidate
-from kernelwright.core.outcome import Accepted, Baselines, Environment, Outcome, PeakMemory, Rejected, Screened
+from kernelwright.core.outcome import (
+    Accepted,
+    Adequacy,
+    Baselines,
+    Environment,
+    Outcome,
+    PeakMemory,
+    Rejected,
+    Screened,
+)
 from kernelwright.core.task import Task
 from kernelwright.judge import timing
 from kernelwright.judge.audit import audit
 from kernelwright.judge.courtroom import BaselineName, Courtroom, Options
 from kernelwright.judge.examinee import PATIENCE, Examinee, Patience, Way
 from kernelwright.judge.inputs import State
+from kernelwright.judge.limits import Limits
 from kernelwright.judge.objection import Objection, during
 from kernelwright.judge.race import check_floor, run_until_sure
+from kernelwright.judge.sandbox import AUTO, choose
 from kernelwright.judge.verify import attempt, verify
 
 T = TypeVar("T")
@@ -44,6 +55,10 @@ def open_judge(
     patience: Patience = PATIENCE,
     seconds: float = 8.0,
     memory: int = 2 << 30,
+    master: bytes | None = None,
+    adequacy: Adequacy | None = None,
+    sandbox: str = AUTO,
+    limits: Limits | None = None,
 ) -> IsolatedJudge:
     """A judge for one task, to be used as a context manager. Nothing starts before the first question.
 
@@ -53,12 +68,32 @@ def open_judge(
     compiler: that candidates are built with, by name or path; "" for the first there is.
     cache: a folder where torch.compile's work on baselines is kept from run to run; trusted code only.
     seconds: that timing a candidate in one pair of processes may take. memory: bytes for kept answers.
+    master: the secret that all seeds derive from, to play a verdict again; drawn from the operating system where None.
+    adequacy: what the task can tell, if that was found before.
+    sandbox: what confines workers; "auto" for the best there is. limits: of each worker; None for the usual ones.
+
+    Raises MachineError where this machine has no such sandbox.
     """
     threads = threads or torch.get_num_threads()
     variables = {"PATH": os.defpath} if variables is None else variables
     cores = cores or threads
     way = Way(task.target.kind, task.contract.precision)
-    options = Options(way, threads, cores, tuple(baselines), variables, compiler, cache, patience, seconds, memory)
+    options = Options(
+        way,
+        threads,
+        cores,
+        tuple(baselines),
+        variables,
+        compiler,
+        cache,
+        patience,
+        seconds,
+        memory,
+        master or b"",
+        adequacy,
+        choose(sandbox),
+        limits,
+    )
     return IsolatedJudge(task, state, options)
 
 
@@ -67,7 +102,7 @@ class IsolatedJudge:
 
     def __init__(self, task: Task, state: State | None, options: Options) -> None:
         self._task, self._options = task, options
-        self._court = Courtroom(task.reference, state, options)
+        self._court = Courtroom(task.reference, task.contract, state, options)
 
     def __enter__(self) -> IsolatedJudge:
         return self
@@ -78,7 +113,7 @@ class IsolatedJudge:
     @property
     def environment(self) -> Environment:
         versions = torch.__version__, platform.python_version()
-        return Environment(self._task.target, *versions, self._options.threads, _version())
+        return Environment(self._task.target, *versions, self._options.threads, _version(), self._options.sandbox)
 
     def baselines(self) -> Baselines:
         return self._court.baselines
@@ -128,7 +163,8 @@ class IsolatedJudge:
         _ = court.baselines
         examinee = self._finish(self._start(candidate, stack))
         with during("verify"):
-            accuracy = verify(court.verification(examinee), court.standards(), court.key.oracle.name)
+            spread, _ = court.spread
+            accuracy = verify(court.verification(examinee), court.standards(), court.key.oracle.name, spread)
             examinee.release()
         with during("time"):
             memory = self._memory(examinee)

@@ -6,6 +6,7 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 
 from torch import Tensor
 
@@ -16,7 +17,7 @@ from kernelwright.judge.objection import Objection
 from kernelwright.judge.processes import Fault
 from kernelwright.judge.timing import Pair, Side
 from kernelwright.judge.track import Lap, Outputs
-from kernelwright.judge.verify import Standard, explain
+from kernelwright.judge.verify import Standard, deviations, explain
 
 IDLE = 6  # laps in a row after which a device that is busy between calls is no accident
 SPARE = 0.25  # cores that may be used beyond one a thread: PyTorch has a thread or two of its own
@@ -102,10 +103,11 @@ class Race:
     def _appeal(self, call: int, got: Sequence[Tensor], baseline: Sequence[Tensor], demand: Standard) -> None:
         key = self._court.key
         answer = key.oracle.answer(self._court.track.desk.arguments(call), key.states[0])
-        for i, (one, truth, other) in enumerate(zip(got, answer.outputs, baseline, strict=True)):
-            found, allowed = numerics.deviation(one, truth, other), demand.allowed[i]
-            if not found.error <= allowed:
-                raise Objection("time", f"a timed call, output {i}, {explain(found, allowed)}")
+        returned = replace(answer, changed={})  # state goes on from call to call
+        found = deviations(got, returned, baseline, key.tie)
+        for name, deviation, allowed in zip(returned.names, found, demand.allowed, strict=False):
+            if not deviation.error <= allowed:
+                raise Objection("time", f"a timed call, {name}, {explain(deviation, allowed)}")
 
 
 def _paired(baseline: Lap, candidate: Lap) -> Pair:

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from kernelwright.judge.limits import Limits
 from kernelwright.judge.memory import Slot
+from kernelwright.judge.sandbox import Boundary
 
 Delivery = Literal["load_state_dict", "in place"]
 Runner = Literal["as written", "torch.compile"]
@@ -21,6 +23,8 @@ class Start:
     variables: Mapping[str, str]
     threads: int
     compiler: str
+    boundary: Boundary
+    limits: Limits
 
 
 @dataclass(frozen=True, slots=True)

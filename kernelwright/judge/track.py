@@ -27,7 +27,7 @@ class Lap:
     """One sample: nanoseconds a call, every output, and what else happened meanwhile.
 
     disturbance: share of the time that threads stood in line for a core; 1 where the sample is no good at all.
-    cores: processor time over the judge's time. busy: whether the device was at work when it should have been idle.
+    cores: how many its threads used or stood in line for. busy: whether the device worked where it should have idled.
     change: how an output differs from what it was when the call returned; "" where it doesn't.
     """
 
@@ -94,7 +94,7 @@ class Track:
     def lap(self, examinee: Examinee) -> Lap:
         count = self.desk.count
         reading = self.clock.time(examinee, self.desk, count, plan_looks(examinee.tray.calls[:count], self._draw))
-        outputs = examinee.outputs(count)
+        outputs = tuple((*call, *self.desk.copies(i)) for i, call in enumerate(examinee.outputs(count)))
         change = next((told for seen in reading.clocked.glimpses if (told := seen.change(outputs))), "")
         examinee.release()
         examinee.worker.pause()
@@ -104,7 +104,7 @@ class Track:
             ns=max(per_call(elapsed, self.round_trip_ns, count), reading.clocked.device_ns / count),
             outputs=outputs,
             disturbance=1.0 if spoilt else reading.waited_ns / elapsed,
-            cores=reading.cpu_ns / elapsed,
+            cores=(reading.cpu_ns + reading.waited_ns) / elapsed,
             busy=reading.busy,
             change=change,
         )

@@ -15,13 +15,13 @@ OWNER = 0x6B77_7274  # "kwrt", in the file's header: which program the file belo
 BUSY_SECONDS = 30.0  # how long one writer waits for another
 
 TABLES = """
-CREATE TABLE tasks (
+CREATE TABLE IF NOT EXISTS tasks (
     digest  TEXT PRIMARY KEY,
     value   TEXT NOT NULL,
     created REAL NOT NULL
 ) WITHOUT ROWID;
 
-CREATE TABLE trials (
+CREATE TABLE IF NOT EXISTS trials (
     number    INTEGER PRIMARY KEY,
     task      TEXT NOT NULL REFERENCES tasks ON DELETE CASCADE,
     candidate TEXT NOT NULL,
@@ -29,16 +29,22 @@ CREATE TABLE trials (
     created   REAL NOT NULL,
     value     TEXT NOT NULL
 );
-CREATE INDEX trials_by_task ON trials (task);
-CREATE INDEX trials_by_candidate ON trials (candidate);
+CREATE INDEX IF NOT EXISTS trials_by_task ON trials (task);
+CREATE INDEX IF NOT EXISTS trials_by_candidate ON trials (candidate);
 
-CREATE TABLE decisions (
+CREATE TABLE IF NOT EXISTS decisions (
     task      TEXT PRIMARY KEY REFERENCES tasks ON DELETE CASCADE,
     choice    TEXT NOT NULL,
     candidate TEXT,
     created   REAL NOT NULL,
     value     TEXT NOT NULL,
     baselines TEXT NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE IF NOT EXISTS adequacies (
+    task    TEXT PRIMARY KEY REFERENCES tasks ON DELETE CASCADE,
+    created REAL NOT NULL,
+    value   TEXT NOT NULL
 ) WITHOUT ROWID;
 """
 
@@ -73,11 +79,12 @@ def prepare(connection: sqlite3.Connection, path: Path) -> None:
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA foreign_keys = ON")
     with transaction(connection):
-        if header(connection, "user_version") == 0:
+        if header(connection, "user_version") < SCHEMA:
             create(connection)
 
 
 def create(connection: sqlite3.Connection) -> None:
+    """The tables that are missing; those of an older version are read as they are."""
     for statement in TABLES.split(";"):
         connection.execute(statement)
     connection.execute(f"PRAGMA application_id = {OWNER}")
