@@ -13,11 +13,13 @@ from kernelwright.core.stats import speedup, verdict
 from kernelwright.core.task import Task
 from kernelwright.judge.examinee import Patience
 from kernelwright.judge.judge import IsolatedJudge, open_judge
+from kernelwright.judge.limits import GIB, Limits
 
 HERE = Path(__file__).parent
 GAIN = 1.03
 THREADS = {"column_sums": 2}  # of the judge of this reference; one elsewhere
 PATIENCE = Patience(build=20.0, call=3.0)
+TIGHT = Limits(memory=GIB, disk=GIB // 8, processes=64)  # so that hostile candidates need not take much
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,9 @@ class Courts:
     def _opened(self, reference: str) -> IsolatedJudge:
         task = Task(reference_text(reference), (), Target(self._device, "any", "any"))
         threads = THREADS.get(reference, 1)
-        return open_judge(task, baselines=("eager",), threads=threads, patience=self._patience, seconds=self._seconds)
+        return open_judge(
+            task, baselines=("eager",), threads=threads, patience=self._patience, seconds=self._seconds, limits=TIGHT
+        )
 
 
 def reference_text(name: str) -> str:
