@@ -94,11 +94,11 @@ class Courtroom:
         if "track" in self.__dict__:
             self.track.clock.sight.forget(examinee.worker)
 
-    def lap(self, examinee: Examinee) -> Lap:
+    def lap(self, examinee: Examinee, track: Track | None = None) -> Lap:
         """One sample on the track, while everyone else is paused."""
         for other in self._present:
             other.worker.pause()
-        return self.track.lap(examinee)
+        return (track or self.track).lap(examinee)
 
     def strays(self, candidate: Examinee) -> int:
         """How many processes there are below the template that are neither workers nor started by other workers."""
@@ -154,6 +154,11 @@ class Courtroom:
         self._eager.hold_tray(self.tray(count))
         fresh = FreshInputs(self.key.drawn, self.key.seeds, POOL)
         return Track(self._own_desk(count), fresh, clock, trip)
+
+    @cached_property
+    def alone(self) -> Track:
+        """The same track for samples of one call."""
+        return replace(self.track, desk=self._own_desk(1))
 
     @cached_property
     def _weights(self) -> Weights:

@@ -16,7 +16,7 @@ from kernelwright.judge.examinee import Examinee
 from kernelwright.judge.objection import Objection
 from kernelwright.judge.processes import Fault
 from kernelwright.judge.timing import Pair, Side
-from kernelwright.judge.track import Lap, Outputs
+from kernelwright.judge.track import Lap, Outputs, Track
 from kernelwright.judge.verify import Standard, deviations, explain
 
 IDLE = 6  # laps in a row after which a device that is busy between calls is no accident
@@ -28,8 +28,8 @@ Again = Callable[[ExitStack], Examinee]
 class Race:
     """Two workers on the track of a courtroom."""
 
-    def __init__(self, court: Courtroom, baseline: Examinee, candidate: Examinee) -> None:
-        self._court = court
+    def __init__(self, court: Courtroom, baseline: Examinee, candidate: Examinee, track: Track | None = None) -> None:
+        self._court, self._track = court, track or court.track
         self._sides: dict[Side, Examinee] = {"baseline": baseline, "candidate": candidate}
         self._busy = 0
         self._cores: list[float] = []
@@ -49,14 +49,17 @@ class Race:
         self._check_cores()
         return pairs
 
+    def run_briefly(self) -> tuple[Pair, ...]:
+        return tuple(timing.quietest(lambda n=number: self._pair(n)) for number in range(timing.ALONE_PAIRS))
+
     def _pair(self, number: int) -> Pair:
-        self._court.track.refresh()
+        self._track.refresh()
         baseline, candidate = self._laps(number)
         self._compare(candidate.outputs, baseline.outputs)
         return _paired(baseline, candidate)
 
     def _strict_pair(self, number: int) -> Pair:
-        self._court.track.refresh_strictly()
+        self._track.refresh_strictly()
         baseline, candidate = self._laps(number)
         demand = self._court.standard(self._court.first)
         self._appeal(len(candidate.outputs) - 1, candidate.outputs[-1], baseline.outputs[-1], demand)
@@ -69,8 +72,8 @@ class Race:
         return laps["baseline"], laps["candidate"]
 
     def _lap(self, examinee: Examinee) -> Lap:
-        lap = self._court.lap(examinee)
-        touched = self._court.track.desk.touched()
+        lap = self._court.lap(examinee, self._track)
+        touched = self._track.desk.touched()
         if touched:
             raise Fault(f"a timed call overwrote {touched}")
         self._busy = self._busy + 1 if lap.busy else 0
@@ -102,7 +105,7 @@ class Race:
 
     def _appeal(self, call: int, got: Sequence[Tensor], baseline: Sequence[Tensor], demand: Standard) -> None:
         key = self._court.key
-        answer = key.oracle.answer(self._court.track.desk.arguments(call), key.states[0])
+        answer = key.oracle.answer(self._track.desk.arguments(call), key.states[0])
         returned = replace(answer, changed={})  # state goes on from call to call
         found = deviations(got, returned, baseline, key.tie)
         for name, deviation, allowed in zip(returned.names, found, demand.allowed, strict=False):
@@ -130,7 +133,20 @@ def run_until_sure(court: Courtroom, candidate: Examinee, again: Again, gain: fl
             break
         with ExitStack() as stack:
             pairs += Race(court, court.another_baseline(stack), again(stack)).run(gain, (count,))
+    if timing.is_faster(pairs, gain) and court.track.desk.count > 1:
+        check_alone(pairs, Race(court, court.baseline, candidate, court.alone).run_briefly(), court.track.desk.count)
     return pairs, False
+
+
+def check_alone(together: Sequence[Pair], alone: Sequence[Pair], count: int) -> None:
+    """What a call saves among others it must save in a sample of its own, at least by half.
+
+    All inputs of a sample are there when its first call is made: a candidate could do the work of all calls at once.
+    """
+    saved, at_most = timing.saving(together), timing.most_saving(alone)
+    if at_most < saved / 2:
+        told = f"{saved:.3g} ns a call where {count} calls follow each other, but {at_most:.3g} ns at most in one alone"
+        raise Objection("time", f"saves {told}: calls share their work")
 
 
 def check_floor(pairs: Sequence[Pair], floor_ns: float) -> None:

@@ -73,27 +73,30 @@ class Clock:
         return statistics.median(self.time(examinee, desk, 0).clocked.elapsed_ns for _ in range(EMPTY_TRIPS))
 
 
+@dataclass(frozen=True)
 class Track:
     """Samples of `desk.count` calls. One worker runs at a time; the others are to be paused by the caller."""
 
-    def __init__(self, desk: Desk, fresh: FreshInputs, clock: Clock, round_trip_ns: float) -> None:
-        self.desk, self.clock, self.round_trip_ns = desk, clock, round_trip_ns
-        self._fresh = fresh
-        self._draw = random.SystemRandom()
+    desk: Desk
+    fresh: FreshInputs
+    clock: Clock
+    round_trip_ns: float
 
     def refresh(self) -> None:
         """New values for all calls, in the judge's own copy; a lap publishes them."""
         for call in range(self.desk.count):
-            self._fresh.write(self.desk.own(call))
+            self.fresh.write(self.desk.own(call))
 
     def refresh_strictly(self) -> None:
         """New draws of the generator for all calls, no mixtures."""
         for call in range(self.desk.count):
-            self._fresh.draw(self.desk.own(call))
+            self.fresh.draw(self.desk.own(call))
 
     def lap(self, examinee: Examinee) -> Lap:
         count = self.desk.count
-        reading = self.clock.time(examinee, self.desk, count, plan_looks(examinee.tray.calls[:count], self._draw))
+        reading = self.clock.time(
+            examinee, self.desk, count, plan_looks(examinee.tray.calls[:count], random.SystemRandom())
+        )
         outputs = tuple((*call, *self.desk.copies(i)) for i, call in enumerate(examinee.outputs(count)))
         change = next((told for seen in reading.clocked.glimpses if (told := seen.change(outputs))), "")
         examinee.release()
