@@ -108,6 +108,13 @@ def test_ties_are_many() -> None:
     assert applied("ties", torch.randn(1000)).unique().numel() <= DISTINCT
 
 
+def test_sorted_rows_start_anywhere_so_that_columns_stay_mixed() -> None:
+    moved = applied("sorted", torch.rand(200, 64))
+    assert (moved.diff(dim=1) < 0).sum(1).le(1).all()
+    assert torch.equal(moved[0], moved[0].sort().values)
+    assert moved.var(0).min() > 0.04  # of 1/12
+
+
 def test_one_element_is_changed_by_much() -> None:
     value = torch.rand(30, 40)
     changed = applied("one perturbed element", value) != value
