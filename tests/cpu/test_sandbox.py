@@ -17,10 +17,10 @@ from kernelwright.core.outcome import Outcome, Rejected, Screened
 from kernelwright.core.spec import Target
 from kernelwright.core.task import Task
 from kernelwright.judge import limits, sandbox
+from kernelwright.judge.escapes import prove
 from kernelwright.judge.examinee import Patience
 from kernelwright.judge.judge import IsolatedJudge, open_judge
 from kernelwright.judge.limits import GIB, Limits
-from kernelwright.judge.proof import prove
 
 pytestmark = pytest.mark.cpu
 
