@@ -147,8 +147,9 @@ def judging(
     chosen: Settings,
     baselines: Sequence[BaselineName] = BASELINES,
     adequacy: Adequacy | None = None,
+    master: bytes | None = None,
 ) -> IsolatedJudge:
-    """The judge of a subject, as the settings have it; a context manager."""
+    """The judge of a subject, as the settings have it; a context manager. `master` replays a certificate's seeds."""
     return open_judge(
         subject.task,
         baselines=baselines,
@@ -157,9 +158,10 @@ def judging(
         compiler=chosen.compiler,
         variables=worker_variables(),
         cache=chosen.cache / "compile",
+        adequacy=adequacy,
         sandbox=chosen.sandbox,
         limits=limits.granting(chosen.worker_memory),
-        adequacy=adequacy,
+        master=master,
     )
 
 

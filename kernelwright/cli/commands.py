@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from kernelwright.cli import wiring
+from kernelwright.cli.court import judge, verify
 from kernelwright.cli.doctor import examine_machine
 from kernelwright.cli.options import a_path, as_json, configured, in_store, on_device, seconds, unconfined
 from kernelwright.cli.progress import progress
@@ -88,33 +89,6 @@ def written_lines(kernel: Path, choice: Choice) -> list[str]:
 
 
 @kernelwright.command()
-@click.argument("reference", type=a_path, metavar="REFERENCE.py")
-@click.argument("candidate", type=a_path, metavar="CANDIDATE.py")
-@on_device
-@unconfined
-@as_json
-@click.pass_context
-def judge(
-    context: click.Context, reference: Path, candidate: Path, device: str | None, sandbox: str | None, as_json: bool
-) -> None:
-    """Check and time one kernel's file against its reference.
-
-    Exits with 0 where the candidate is right and surely faster than PyTorch, and with 1 where it is not.
-    """
-    settings = configured(device=device, sandbox=sandbox)
-    subject = wiring.find_subject(str(reference), None, settings)
-    with progress() as advance:
-        outcome = wiring.judge(subject, candidate, settings, teller(subject, advance, as_json))
-    gain = subject.task.contract.gain
-    judged = facts.judged(outcome, gain)
-    for line in rows.judgement_lines(outcome, gain):
-        click.echo(line, err=as_json)
-    if as_json:
-        click.echo(facts.text(judged))
-    context.exit(0 if judged["accepted"] else 1)
-
-
-@kernelwright.command()
 @in_store
 @as_json
 def doctor(store: Path | None, as_json: bool) -> None:
@@ -140,5 +114,7 @@ def teller(subject: Subject, advance: wiring.Tell, as_json: bool) -> wiring.Tell
     return tell
 
 
+kernelwright.add_command(judge)
+kernelwright.add_command(verify)
 kernelwright.add_command(store)
 kernelwright.add_command(export)

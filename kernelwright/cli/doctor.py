@@ -131,8 +131,8 @@ def store(path: Path) -> Check:
 
 def sandbox(wanted: str, cache: Path) -> Check:
     """Which sandbox is active, and what a worker in it could not do when it tried."""
-    from kernelwright.judge.escapes import prove
     from kernelwright.judge.processes import Fault
+    from kernelwright.judge.proof import prove
     from kernelwright.judge.sandbox import choose
 
     remedy = "judge only files that you would run yourself, and tell us what 'kernelwright doctor' says"

@@ -6,8 +6,9 @@ import copy
 import hashlib
 import itertools
 import os
+import pickle
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -130,9 +131,11 @@ class AnswerKey:
     def prepare(self) -> None:
         """Every case's answer, as far as they can be kept."""
         for case in self.cases:
-            with suppress(UsageError):
+            try:
                 self.answer(case)
-            if case not in self._answers and self._answers:
+            except UsageError:
+                continue
+            if case not in self._answers:
                 return
 
     @property
@@ -222,9 +225,21 @@ def construct(reference: Reference) -> tuple[tuple[Any, ...], nn.Module]:
     """The constructor's arguments, and a model made with them exactly as workers make theirs."""
     with torch.random.fork_rng(devices=[]), blame(UsageError, "get_init_inputs() or Model's constructor fails"):
         torch.manual_seed(CONSTRUCTION_SEED)
-        arguments = tuple(reference.get_init_inputs())
+        arguments = source.init_arguments(reference)
+        check_travels(arguments, reference.model.__module__)
         torch.manual_seed(CONSTRUCTION_SEED)
         return arguments, reference.model(*copy.deepcopy(arguments))
+
+
+def check_travels(arguments: tuple[Any, ...], home: str) -> None:
+    """Workers construct with the same arguments, and have no module named `home`."""
+    wanted = "wanted numbers, words, tensors, and lists of such"
+    try:
+        travels = home.encode() not in pickle.dumps(arguments)
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        raise UsageError(f"get_init_inputs() returns what no other process can be given: {error}; {wanted}") from None
+    if not travels:
+        raise UsageError(f"get_init_inputs() returns something that the reference's own file defines; {wanted}")
 
 
 def seeds(master: bytes, purpose: str) -> Iterator[int]:

@@ -23,7 +23,7 @@ from kernelwright.judge.families import Layout
 from kernelwright.judge.footprint import Footprint
 from kernelwright.judge.inputs import Case, FreshInputs, State
 from kernelwright.judge.limits import Limits
-from kernelwright.judge.processes import Fault, Workshop, descendants
+from kernelwright.judge.processes import Fault, Workshop
 from kernelwright.judge.sandbox import Kind
 from kernelwright.judge.sight import sight_of
 from kernelwright.judge.track import Clock, Lap, Track
@@ -104,7 +104,7 @@ class Courtroom:
         """How many processes there are below the template that are neither workers nor started by other workers."""
         others = [one for one in self._present if one is not candidate]
         known = {one.worker.pid for one in self._present}.union(*(one.worker.descendants() for one in others))
-        return len(descendants(self._workshop.pid) - known)
+        return len(self._workshop.offspring() - known)
 
     def fresh_lap(self, examinee: Examinee) -> Lap:
         self.track.refresh()

@@ -124,7 +124,19 @@ def check_state(told: object, key: AnswerKey) -> None:
         raise Fault(f"described no state: {str(told)[:200]}")
     for name in {**wanted, **told}:
         if told.get(name) != wanted.get(name):
-            raise Fault(f"state {name[:80]!r} is {_shown(told.get(name))}, expected {_shown(wanted.get(name))}")
+            difference = f"state {name[:80]!r} is {_shown(told.get(name))}, expected {_shown(wanted.get(name))}"
+            raise Fault(f"{difference}{_remedy(told, wanted)}")
+
+
+def _remedy(told: Mapping[str, object], wanted: Mapping[str, object]) -> str:
+    """What to do where names differ: weights are handed over by name."""
+    others = [name[:80] for name in told if name not in wanted]
+    if told.keys() == wanted.keys():
+        return ""
+    instead = f" has {', '.join(map(repr, others[:4]))} instead" if others else " lacks it"
+    return (
+        f"; ModelNew{instead}: name its parameters and buffers as Model does ({', '.join(list(wanted)[:4]) or 'none'})"
+    )
 
 
 def _shown(entry: object) -> str:

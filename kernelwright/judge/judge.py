@@ -17,6 +17,7 @@ import torch
 from kernelwright.core.candidate import Candidate
 from kernelwright.core.outcome import (
     Accepted,
+    Accuracy,
     Adequacy,
     Baselines,
     Environment,
@@ -115,6 +116,11 @@ class IsolatedJudge:
         versions = torch.__version__, platform.python_version()
         return Environment(self._task.target, *versions, self._options.threads, _version(), self._options.sandbox)
 
+    @property
+    def master(self) -> bytes:
+        """What all seeds come from. A secret until the last verdict stands."""
+        return self._court.key.master
+
     def baselines(self) -> Baselines:
         return self._court.baselines
 
@@ -131,6 +137,11 @@ class IsolatedJudge:
     def examine(self, candidate: Candidate) -> Rejected | Accepted:
         with ExitStack() as stack:
             return settle(lambda: self._examine(candidate, stack))
+
+    def check(self, candidate: Candidate) -> Rejected | Accuracy:
+        """Every stage but the last: how far the candidate is from the truth, without timing it."""
+        with ExitStack() as stack:
+            return settle(lambda: self._verified(candidate, stack)[1])
 
     def _start(self, candidate: Candidate, stack: ExitStack) -> Examinee:
         audit(candidate.source)
@@ -158,14 +169,20 @@ class IsolatedJudge:
             laps = [timing.quietest(lambda: self._court.fresh_lap(examinee)).ns for _ in range(SCREENING_LAPS + 1)]
         return Screened(statistics.median(laps[1:]))
 
-    def _examine(self, candidate: Candidate, stack: ExitStack) -> Accepted:
+    def _verified(self, candidate: Candidate, stack: ExitStack) -> tuple[Examinee, Accuracy]:
         court = self._court
+        audit(candidate.source)  # what can't be read costs no measurement
         _ = court.baselines
         examinee = self._finish(self._start(candidate, stack))
         with during("verify"):
             spread, _ = court.spread
             accuracy = verify(court.verification(examinee), court.standards(), court.key.oracle.name, spread)
             examinee.release()
+        return examinee, accuracy
+
+    def _examine(self, candidate: Candidate, stack: ExitStack) -> Accepted:
+        court = self._court
+        examinee, accuracy = self._verified(candidate, stack)
         with during("time"):
             memory = self._memory(examinee)
             again = partial(self._another, candidate)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 import signal
@@ -101,7 +100,7 @@ class Worker:
             self._connection.sendall(data)
             answer = self._receive(deadline, seconds)
         except ConnectionError:
-            raise self._death() from None
+            raise self.death() from None
         elapsed = time.perf_counter_ns() - start
         self._check(answer)
         self._pending.popleft()
@@ -137,7 +136,7 @@ class Worker:
 
     def descendants(self) -> set[int]:
         """The processes that it has started and that are still there; none where nobody tells."""
-        return descendants(self.pid)
+        return {pid for pid, _ in limits.descendants(self.pid)} - {self.pid}
 
     def output(self) -> str:
         """The end of what the worker printed, for people."""
@@ -167,7 +166,7 @@ class Worker:
         except TimeoutError:
             raise Fault(f"did not return within {seconds:g} s", self.output()) from None
         except EOFError:
-            raise self._death() from None
+            raise self.death() from None
         except wire.BadFrame as error:
             raise Fault(f"wrote to the judge's socket: {error}", self.output()) from None
 
@@ -177,20 +176,11 @@ class Worker:
         if "failed" in answer:
             raise Fault(str(answer["failed"])[:REASON], f"{answer.get('detail', '')}\n{self.output()}".strip())
 
-    def _death(self) -> Fault:
+    def death(self) -> Fault:
+        """How it ended, as the reason of a refusal."""
         printed = self.output()
         how = self.end(GRACE)
         return Fault(f"the process {how}", printed)
-
-
-def descendants(pid: int) -> set[int]:
-    """Children, their children, and so on, as /proc lists them."""
-    found: set[int] = set()
-    for listing in Path(f"/proc/{pid}/task").glob("*/children"):
-        with contextlib.suppress(OSError):
-            for child in map(int, listing.read_text().split()):
-                found |= {child} | descendants(child)
-    return found
 
 
 class Workshop:
@@ -263,11 +253,10 @@ class Workshop:
             )
         return worker
 
-    @property
-    def pid(self) -> int:
-        """Of the template, as this process knows it: bubblewrap stands between."""
-        started = self._process.pid
-        return limits.children(started, started)[0] if self.kind == "bubblewrap" else started
+    def offspring(self) -> set[int]:
+        """Workers, and what they have started; orphans of theirs too."""
+        template = self._template()
+        return {pid for pid, _ in limits.descendants(template)} - {template}
 
     def end(self, pid: int, grace: float) -> str:
         return str(self._ask(requests.End(self._inner.pop(pid, pid), grace))["how"])
@@ -288,12 +277,19 @@ class Workshop:
         """The pid of a worker as this process knows it; the template may live in a namespace of its own."""
         if self.kind != "bubblewrap":
             return inner
-        template = self.pid
+        template = self._template()
         for pid in limits.children(template, template):
             if limits.innermost(pid) == inner:
                 self._inner[pid] = inner
                 return pid
         raise MachineError(f"worker {inner} of {self._process.pid} was gone before it began")
+
+    def _template(self) -> int:
+        """The pid of the template as this process knows it."""
+        if self.kind != "bubblewrap":
+            return self._process.pid
+        (template,) = limits.children(self._process.pid, self._process.pid)
+        return template
 
     def _ask(self, request: object, fds: Sequence[int] = ()) -> dict[str, Any]:
         try:

@@ -252,6 +252,8 @@ def _glimpse(worker: Worker, look: Look, answer: Mapping[str, Any]) -> Glimpse:
     seen = torch.empty(len(look.positions), dtype=dtype)
     addresses = [start + offset for offset in look.offsets(strides)]
     if _read(worker.pid, addresses, dtype.itemsize, seen.data_ptr()) != seen.nbytes:
+        if ctypes.get_errno() == errno.ESRCH:
+            raise worker.death()
         raise Fault(f"has no output {look.output} of call {look.call} where it says: {_last_error()}")
     return Glimpse(look.call, look.output, look.positions, seen)
 

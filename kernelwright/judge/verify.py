@@ -82,13 +82,18 @@ def standard(baseline: Examinee, desk: Desk, key: AnswerKey, case: Case) -> Stan
     baseline.spoil()
     attempt(baseline, desk, key, case)
     tensors, _ = handed_over(baseline, desk, answer)
-    errors = [found.error for found in deviations(tensors, answer, tensors, key.tie)]
-    floors = [numerics.floor(got.dtype, key.oracle.length) for got in tensors]
-    limits = [numerics.allowed(floor, error) for floor, error in zip(floors, errors, strict=True)]
-    kept = [None if got.is_floating_point() and bool(got.isfinite().all()) else got.clone() for got in tensors]
+    measured = measure(key, answer, tensors)
     baseline.release()
-    measured = Standard(tuple(errors), tuple(limits), tuple(kept))
     return None if measured.hopeless else measured
+
+
+def measure(key: AnswerKey, answer: Answer, tensors: Sequence[Tensor]) -> Standard:
+    """What is demanded where PyTorch itself hands these over. To be called after `key.expect`."""
+    errors = tuple(found.error for found in deviations(tensors, answer, tensors, key.tie))
+    floors = [numerics.floor(got.dtype, key.oracle.length) for got in tensors]
+    limits = tuple(numerics.allowed(floor, error) for floor, error in zip(floors, errors, strict=True))
+    kept = (None if got.is_floating_point() and bool(got.isfinite().all()) else got.clone() for got in tensors)
+    return Standard(errors, limits, tuple(kept))
 
 
 class Verification:

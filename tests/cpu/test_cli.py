@@ -269,7 +269,7 @@ def test_the_doctor_says_what_to_do_about_what_is_missing(
 def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["--help"]) == 0
     said = capsys.readouterr().out
-    assert all(f"  {command} " in said for command in ("optimize", "judge", "store", "doctor", "export"))
+    assert all(f"  {command} " in said for command in ("optimize", "judge", "verify", "store", "doctor", "export"))
 
 
 def test_a_closed_pipe_is_no_error(folder: Path) -> None:

@@ -75,7 +75,10 @@ HONEST = {
 }
 
 WRONG = {
-    "a wrong value": (forward("return torch.relu(self.linear(x)) + x * 1.001"), 'family "plain", case 1 of 15, output 0, at ['),
+    "a wrong value": (
+        forward("return torch.relu(self.linear(x)) + x * 1.001"),
+        'family "plain", case 1 of 15, output 0, at [',
+    ),
     "one zeroed row": (
         forward("out = torch.relu(self.linear(x)) + x", "out[77] = 0", "return out"),
         'family "plain", case 1 of 15, output 0, at [77, ',
@@ -123,6 +126,26 @@ WRONG = {
             "return self.out.copy_(torch.relu(self.linear(x)) + x)",
         ),
         "memory is reused",
+    ),
+    "the memory that weights came in overwritten": (
+        forward(
+            "frame = torch.sys._getframe()",
+            "while 'workbench' not in frame.f_locals: frame = frame.f_back",
+            "frame.f_locals['workbench'].arenas['state'].data[:8] = 0",
+            "return torch.relu(self.linear(x)) + x",
+        ),
+        "memory of the weights was overwritten",
+    ),
+    "memory before the outputs overwritten": (
+        forward(
+            "worker = torch.sys.modules['kernelwright.judge.worker']",
+            "def copy(leaf, slot, data):",
+            "    slot.view(data).copy_(leaf)",
+            "    data[slot.offset - 1] = 0",
+            "worker.copy = copy",
+            "return torch.relu(self.linear(x)) + x",
+        ),
+        "wrote beside the memory for its outputs",
     ),
     "a weight changed": (
         forward("y = torch.relu(self.linear(x)) + x", "self.linear.bias.add_(1e-3)", "return y"),

@@ -1,4 +1,4 @@
-"""What a sandbox keeps in, shown and not claimed: a worker tries what it must not, and we look at the effect."""
+"""What a sandbox keeps in, shown and not claimed: a real worker tries what it must not, and we look at the effect."""
 
 from __future__ import annotations
 
