@@ -16,7 +16,7 @@ from kernelwright.core.candidate import Candidate, Handmade
 from kernelwright.core.outcome import Outcome, Rejected, Screened
 from kernelwright.core.spec import Target
 from kernelwright.core.task import Task
-from kernelwright.judge import limits, sandbox
+from kernelwright.judge import sandbox
 from kernelwright.judge.examinee import Patience
 from kernelwright.judge.judge import IsolatedJudge, open_judge
 from kernelwright.judge.limits import GIB, Limits
@@ -77,7 +77,7 @@ class Scene:
     def present(self) -> tuple[set[int], set[Path]]:
         """Processes, and what lies in the judge's folder."""
         workshop = self.judge._court._workshop
-        return {pid for pid, _ in limits.descendants(workshop.pid)}, set(workshop.folder.iterdir())
+        return workshop.offspring(), set(workshop.folder.iterdir())
 
 
 PACKAGE = str(Path(kernelwright.__file__).parent)
