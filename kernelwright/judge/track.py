@@ -60,10 +60,10 @@ class Clock:
         examinee.sit(desk)
         examinee.run(0)
         examinee.worker.pause()
-        waited, used = examinee.worker.waited(), examinee.worker.cpu_ns()
         desk.publish()
         busy = self._caches.evict()
         time.sleep(SETTLE)
+        waited, used = examinee.worker.waited(), examinee.worker.cpu_ns()  # now that it has come to a stop
         clocked = self.sight.clock(examinee, count, looks)
         waited, used = examinee.worker.waited() - waited, examinee.worker.cpu_ns() - used
         return Reading(clocked, max(waited, 0), used, busy)
