@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from kernelwright.core.outcome import Baselines, Choice, Environment, Trial
+from kernelwright.core.task import Contract
 
 RUN_FORMAT = 1  # of the run folder; raise it when a noun of this file changes
 
@@ -73,3 +74,4 @@ class Run:
     started: str  # ISO 8601, UTC
     options: tuple[tuple[str, str], ...] = ()  # levels, pattern, scale, budget, engines: by name
     problems: tuple[str, ...] = ()  # the names of all problems that the run is over, in order
+    contract: Contract = Contract()  # what "the same, and faster" meant; its precision class goes with every number
