@@ -14,7 +14,7 @@ from kernelwright.bench import child, folder, scaling, suites
 from kernelwright.bench.pen import Ended, Limits, Pen
 from kernelwright.bench.suites import Listed
 from kernelwright.core import codec
-from kernelwright.core.errors import KernelwrightError, MachineError
+from kernelwright.core.errors import KernelwrightError, MachineError, StoreError
 from kernelwright.core.outcome import Environment
 from kernelwright.core.run import RUN_FORMAT, Entry, Failed, Problem, Run, Solved
 from kernelwright.core.task import Contract
@@ -58,6 +58,7 @@ class Bench:
     """Where a run is kept, and how it is made. Both ways raise UsageError, MachineError or StoreError.
 
     Whatever ends it, what was done by then is in the folder, and `resume` does the rest.
+    solve: what is done in each problem's process.
     """
 
     folder: Path
@@ -65,6 +66,7 @@ class Bench:
     jobs: int
     tell: Tell
     allowance: Allowance = Allowance()
+    solve: Callable[[child.Job], str | StoreError] = child.solve
 
     def begin(self, asked: Asked) -> tuple[Run, tuple[Entry, ...]]:
         """A new run, and what came of each problem, in order."""
@@ -119,7 +121,7 @@ class Bench:
         if isinstance(fitted, Failed):
             return asked, fitted
         limits = self.allowance.limits(option(run, "budget"), self.jobs)
-        answer = pen.run(child.solve, (self._job(fitted, run),), limits, self._log(asked))
+        answer = pen.run(self.solve, (self._job(fitted, run),), limits, self._log(asked))
         if isinstance(answer, KernelwrightError):
             raise answer
         return fitted, failed(answer) if isinstance(answer, Ended) else codec.loads(answer)

@@ -6,8 +6,8 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from kernelwright.core.outcome import Fallback, Keep
-from kernelwright.core.run import Entry, Failed, Run, Solved
+from kernelwright.core.outcome import Fallback
+from kernelwright.core.run import Entry, Failed, Run
 from kernelwright.core.stats import geometric_mean
 from kernelwright.report import figures
 from kernelwright.report.comparison import CHANGES, Compared, Comparison
@@ -30,13 +30,13 @@ def entry_line(number: int, of: int, entry: Entry) -> str:
 
 
 def fate(entry: Entry) -> str:
-    match entry.result:
-        case Failed(stage, reason):
-            return f"failed ({stage}): {reason}"
-        case Solved(choice=Keep(gain=gain, interval=(low, high))):
-            return f"keep {gain:.2f}x [{low:.2f}, {high:.2f}]{degenerate_text(entry)}"
-        case Solved(choice=Fallback(reason=reason)):
-            return f"PyTorch kept: {reason}{degenerate_text(entry)}"
+    if isinstance(entry.result, Failed):
+        return f"failed ({entry.result.stage}): {entry.result.reason}"
+    choice = entry.result.choice
+    if isinstance(choice, Fallback):
+        return f"PyTorch kept: {choice.reason}{degenerate_text(entry)}"
+    low, high = choice.interval
+    return f"keep {choice.gain:.2f}x [{low:.2f}, {high:.2f}]{degenerate_text(entry)}"
 
 
 def degenerate_text(entry: Entry) -> str:
