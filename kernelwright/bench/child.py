@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Iterable
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kernelwright.bench.turns import Turns
 from kernelwright.core import codec
@@ -15,8 +14,12 @@ from kernelwright.core.codec import digest
 from kernelwright.core.errors import CaptureError, KernelwrightError, MachineError, StoreError, UsageError
 from kernelwright.core.outcome import Baselines, Environment, Trial
 from kernelwright.core.run import Failed, Problem, Solved
-from kernelwright.core.task import Contract
+from kernelwright.core.task import Contract, Task
 from kernelwright.settings import Settings
+
+if TYPE_CHECKING:
+    from kernelwright.api import Solution
+    from kernelwright.capture.subject import Subject
 
 NO_ROOM = ("can't allocate memory", "out of memory", "MemoryError")
 
@@ -32,17 +35,16 @@ class Job:
 
 
 def environment(settings: Settings) -> Environment | KernelwrightError:
-    """The machine and the versions that the run is made with, or why it cannot be made here."""
-    import torch
-
-    from kernelwright import targets
+    """The machine and the versions that the judge says it works with, or why there can be no run here."""
+    from kernelwright import api, targets
+    from kernelwright.capture.subject import Subject
 
     try:
         target = targets.detect(settings.device, settings.compiler)
     except (UsageError, MachineError) as error:
         return error
-    threads = settings.threads or torch.get_num_threads()
-    return Environment(target, version("torch"), platform.python_version(), threads, version("kernelwright"))
+    with api.judging(Subject("nothing", Task("", (), target)), settings) as judge:
+        return judge.environment
 
 
 def objection(job: Job) -> str:
@@ -96,7 +98,7 @@ def _solved(job: Job, turns: Turns) -> Solved:
     return Solved(digest(task), baselines, solution.choice, trials, floor * 1e9)
 
 
-def _subject(job: Job):
+def _subject(job: Job) -> Subject:
     from kernelwright import targets
     from kernelwright.capture.subject import from_text
 
@@ -104,7 +106,7 @@ def _subject(job: Job):
     return from_text(job.problem.name, job.problem.reference, target, job.contract)
 
 
-def _remembered(job: Job, solution) -> tuple[Trial, ...]:
+def _remembered(job: Job, solution: Solution) -> tuple[Trial, ...]:
     """Where the answer came from the store, so does the search that led to it."""
     from kernelwright.store import open_store
 

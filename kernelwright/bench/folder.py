@@ -23,9 +23,13 @@ def held(folder: Path) -> Iterator[None]:
 
     The system gives the lock up when the process dies, however it dies.
     """
-    with _in_words(folder):
+    try:
         folder.mkdir(parents=True, exist_ok=True)
         file = (folder / LOCK).open("a+")
+    except OSError as error:
+        raise UsageError(
+            f"cannot write to {folder}: {error.strerror}; name another folder with --output DIR"
+        ) from error
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -93,5 +97,5 @@ def _in_words(folder: Path) -> Iterator[None]:
     except OSError as error:
         raise StoreError(
             f"cannot write to {folder}: {error.strerror}; what was written before is whole. "
-            "Make room or name another folder with --output DIR, then go on with --resume"
+            "Make room on that disk, then go on with --resume"
         ) from error

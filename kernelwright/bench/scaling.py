@@ -30,17 +30,18 @@ class Size:
 
 
 def attempts(text: str, scale: float) -> Iterator[tuple[str, tuple[Scaling, ...]]]:
-    """The text with all its sizes scaled; then, for models that break at that, with fewer and fewer of them.
+    """The text with all its sizes scaled; then, for models that break at that, milder.
 
-    Fewer: those that the constructor does not see, which are batches and extents; then those called batch; then none.
+    Milder: only sizes that the constructor does not see, which are batches and extents, by `scale`, by twice and by
+    four times that, for models that halve their input many times; then what is called batch; then nothing.
     """
     sizes = find_sizes(text)
     inner = {size.start for size in _seen_by(text, "get_init_inputs")}
     outer = [size for size in sizes if size.start not in inner]
     batches = [size for size in sizes if "batch" in size.name.lower()]
     tried: set[str] = {text}
-    for chosen in (sizes, outer, batches):
-        scaled, scaling = _rewritten(text, chosen, scaled_values(sizes, scale))
+    for chosen, share in ((sizes, 1), (outer, 1), (outer, 2), (outer, 4), (batches, 1)):
+        scaled, scaling = _rewritten(text, chosen, scaled_values(sizes, min(scale * share, 1.0)))
         if scaled not in tried:
             tried.add(scaled)
             yield scaled, scaling

@@ -142,8 +142,13 @@ def test_a_scaled_file_differs_in_its_sizes_alone() -> None:
     assert Scaling("features", 768, 192) in scaling
 
 
+def test_a_model_that_needs_more_room_gets_extents_twice_as_large() -> None:
+    heights = [[one.used for one in scaling if one.name == "height"] for _, scaling in attempts(CONVOLUTION, 0.125)]
+    assert heights == [[28], [28], [56], [112], [], []]
+
+
 def test_where_all_sizes_are_too_many_fewer_are_scaled() -> None:
-    scaled = [{one.name for one in scaling} for _, scaling in attempts(CONVOLUTION, 0.25)]
+    scaled = [{one.name for one in scaling} for _, scaling in attempts(CONVOLUTION, 0.5)]
     outer = {"batch_size", "height", "width", "get_inputs[0]"}
     assert scaled == [outer | {"features", "layers[0]"}, outer, {"batch_size"}, set()]
     assert list(attempts(CONVOLUTION, 0.25))[-1] == (CONVOLUTION, ())
