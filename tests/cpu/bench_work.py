@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 
 from kernelwright import settings
@@ -24,15 +23,16 @@ def pretend(job: child.Job) -> str:
     """Loads the reference as the flow does, says which process this is, and takes a moment."""
     reason = child.objection(job)
     print(os.getpid(), flush=True)
-    time.sleep(0.3)
+    time.sleep(0.2)
     if reason:
         return codec.dumps(Failed("broken", reason))
     return codec.dumps(Solved("a task", BASELINES, Fallback("eager", "nothing was proposed"), ()))
 
 
-def a_bench(folder: Path, tell: Tell = lambda run, entries: None, jobs: int = 1) -> Bench:
-    quick = replace(settings.load(), budget=1.0)
-    return Bench(folder, quick, jobs, tell, Allowance(factor=1.0, fixed=5.0, memory=2 * GIBIBYTE * jobs), pretend)
+def a_bench(folder: Path, tell: Tell = lambda run, entries: None, jobs: int = 1, seconds: float = 60.0) -> Bench:
+    """A run of which each problem may take so many seconds and 2 GiB."""
+    allowance = Allowance(factor=0.0, fixed=seconds / jobs, memory=2 * GIBIBYTE * jobs)
+    return Bench(folder, settings.load(), jobs, tell, allowance, pretend)
 
 
 if __name__ == "__main__":

@@ -79,7 +79,8 @@ def alive(pid: int) -> bool:
 def test_a_problem_that_breaks_crashes_hangs_or_eats_all_memory_costs_itself_alone(tmp_path: Path) -> None:
     suite = a_suite(tmp_path / "suite", {**BAD, "good": GOOD})
     told: list[int] = []
-    _, entries = a_bench(tmp_path / "run", lambda run, done: told.append(len(done)), jobs=2).begin(Asked(str(suite)))
+    bench = a_bench(tmp_path / "run", lambda run, done: told.append(len(done)), jobs=2, seconds=10.0)
+    _, entries = bench.begin(Asked(str(suite)))
     assert {entry.problem.name: stage(entry) for entry in entries} == STAGES
     assert told == [0, 1, 2, 3, 4, 5, 6]
     assert read_entries(tmp_path / "run") == entries
