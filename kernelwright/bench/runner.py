@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -14,7 +15,7 @@ from kernelwright.bench import child, folder, scaling, suites
 from kernelwright.bench.pen import Ended, Limits, Pen
 from kernelwright.bench.suites import Listed
 from kernelwright.core import codec
-from kernelwright.core.errors import KernelwrightError, MachineError, StoreError
+from kernelwright.core.errors import KernelwrightError, MachineError, StoreError, UsageError
 from kernelwright.core.outcome import Environment
 from kernelwright.core.run import RUN_FORMAT, Entry, Failed, Problem, Run, Solved
 from kernelwright.core.task import Contract
@@ -73,7 +74,7 @@ class Bench:
         problems = suites.listed(asked.suite, asked.levels, asked.only)
         with folder.held(self.folder):
             folder.check_free(self.folder)
-            run = described(asked, self.settings, problems, self._environment())
+            run = described(asked, self.settings, problems, self._environment(self.settings.device))
             folder.begin(self.folder, run)
             return run, self._finish(run, problems)
 
@@ -81,12 +82,27 @@ class Bench:
         """The run that is in the folder, gone on with: what is missing is run, and nothing else."""
         run = read_run(self.folder)
         with folder.held(self.folder):
+            if len(folder.done(self.folder, run)) == len(run.problems):
+                return run, self._finish(run, ())
+            self._check_machine(run)
             return run, self._finish(run, listed_again(run))
 
-    def _environment(self) -> Environment:
+    def _check_machine(self, run: Run) -> None:
+        """Raises UsageError where this is another machine than the run's, or one with other versions."""
+        here = self._environment(run.device)
+        if here != run.environment:
+            fields = [field.name for field in dataclasses.fields(here)]
+            differ = [name for name in fields if getattr(here, name) != getattr(run.environment, name)]
+            was, now = ([str(getattr(one, name)) for name in differ] for one in (run.environment, here))
+            raise UsageError(
+                f"the run {self.folder} was made with other {', '.join(differ)}: {'; '.join(was)}. Here: "
+                f"{'; '.join(now)}. Their times do not mix: go on where it was made, or start a new run"
+            )
+
+    def _environment(self, device: str) -> Environment:
+        settings, log = replace(self.settings, device=device), self.folder / "start.log"
         with Pen() as pen:
-            log = self.folder / "start.log"
-            answer = pen.run(child.environment, (self.settings,), self._limits(CHECK_SECONDS), log)
+            answer = pen.run(child.environment, (settings,), self._limits(CHECK_SECONDS), log)
         if isinstance(answer, KernelwrightError):
             raise answer
         if isinstance(answer, Ended):

@@ -213,6 +213,14 @@ def test_who_measures_waits_until_nobody_builds(tmp_path: Path) -> None:
     assert order == ["built", "measured"]
 
 
+def test_a_run_is_gone_on_with_where_it_was_made(tmp_path: Path) -> None:
+    run = a_run(tmp_path / "run")
+    with pytest.raises(UsageError, match=r"made with other target.*a machine"):
+        a_bench(run).resume()
+    folder.add(run, failure("two"))
+    assert len(a_bench(run).resume()[1]) == 2  # nothing is left to be run
+
+
 def test_options_that_contradict_the_run_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     suite = a_suite(tmp_path / "suite", {"good": GOOD})
     a_bench(tmp_path / "run").begin(Asked(str(suite)))
