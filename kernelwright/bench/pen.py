@@ -160,13 +160,15 @@ def _settle_in(log: str) -> None:
     file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
     for descriptor in (1, 2):
         os.dup2(file, descriptor)
-    threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
+    threading.Thread(target=_end_with_runner, daemon=True).start()
     preference = Path("/proc/self/oom_score_adj")
     if preference.exists():
         preference.write_text("500")
 
 
-def _end_with_parent(parent: int) -> None:
-    while os.getppid() == parent:
-        time.sleep(LOOK)
+def _end_with_runner() -> None:
+    """Not when the process that it was forked from ends: that one lives as long as any of its children."""
+    runner = multiprocessing.parent_process()
+    assert runner, "this is no process of a pen"
+    runner.join()
     os._exit(1)
