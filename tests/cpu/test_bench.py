@@ -239,6 +239,7 @@ def test_options_that_contradict_the_run_are_told(tmp_path: Path, capsys: pytest
     assert "the run has scale '1', not '0.5'" in capsys.readouterr().err
 
 
+@pytest.mark.timeout(900)  # torch.compile is slow where others are at work
 def test_a_suite_goes_through_the_real_flow_and_is_summed_up(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
