@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -22,7 +23,7 @@ from kernelwright.engines.search import Search, captured
 from kernelwright.flow import Budget, Event, Tell, recall
 from kernelwright.flow import optimize as run
 from kernelwright.judge import limits
-from kernelwright.judge.courtroom import BaselineName
+from kernelwright.judge.courtroom import BaselineName, Quiet
 from kernelwright.judge.judge import IsolatedJudge, open_judge
 from kernelwright.runtime import configure
 from kernelwright.settings import Settings, worker_variables
@@ -32,6 +33,17 @@ from kernelwright.targets import cpu, detect
 
 BASELINES: tuple[BaselineName, ...] = ("eager", "compile")
 AS_FAST = 1.1  # times the faster baseline: near enough for a second look
+
+
+@dataclass(frozen=True, slots=True)
+class Sharing:
+    """How this process shares the machine with others of its kind; by default there are none.
+
+    quiet: entered wherever calls are timed. clock: on which the budget runs.
+    """
+
+    quiet: Quiet = nullcontext
+    clock: Callable[[], float] = time.monotonic
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +94,9 @@ def optimize(
     return deploy(model, choice.trial.candidate.source, (), subject.task.inputs, choice=choice)
 
 
-def solve(subject: Subject, chosen: Settings, tell: Tell, *, fresh: bool = False) -> Solution:
+def solve(
+    subject: Subject, chosen: Settings, tell: Tell, *, fresh: bool = False, sharing: Sharing = Sharing()
+) -> Solution:
     """The flow on one subject with the store, judge and engines that the settings name.
 
     fresh: search again, whatever the store remembers.
@@ -101,9 +115,9 @@ def solve(subject: Subject, chosen: Settings, tell: Tell, *, fresh: bool = False
         )
     note(task)
     with open_store(chosen.store) as store:
-        if not fresh and (recalled := _recalled(subject, chosen, store, note)):
+        if not fresh and (recalled := _recalled(subject, chosen, store, note, sharing)):
             return Solution(subject, recalled, tuple(events), recalled=True)
-        choice = _searched(subject, chosen, store, _assessing(task, store, note), fresh)
+        choice = _searched(subject, chosen, store, _assessing(task, store, note), sharing, fresh)
         return Solution(subject, choice, tuple(events), recalled=False)
 
 
@@ -118,11 +132,11 @@ def _assessing(task: Task, store: TrialStore, tell: Tell) -> Tell:
     return note
 
 
-def _recalled(subject: Subject, chosen: Settings, store: TrialStore, tell: Tell) -> Choice | None:
+def _recalled(subject: Subject, chosen: Settings, store: TrialStore, tell: Tell, sharing: Sharing) -> Choice | None:
     decision = store.decision(subject.task)
     if decision is None:
         return None
-    with judging(subject, chosen, _rivals(decision[1]), store.adequacy(subject.task)) as judge:
+    with judging(subject, chosen, _rivals(decision[1]), sharing, store.adequacy(subject.task)) as judge:
         return recall(subject.task, judge, store, tell)
 
 
@@ -132,12 +146,14 @@ def _rivals(baselines: Baselines) -> tuple[BaselineName, ...]:
     return ("eager",) if medians["eager"] <= AS_FAST * min(medians.values()) else ("eager", "compile")
 
 
-def _searched(subject: Subject, chosen: Settings, store: TrialStore, tell: Tell, fresh: bool) -> Choice:
+def _searched(
+    subject: Subject, chosen: Settings, store: TrialStore, tell: Tell, sharing: Sharing, fresh: bool
+) -> Choice:
     task = subject.task
-    with judging(subject, chosen, adequacy=None if fresh else store.adequacy(task)) as judge:
+    with judging(subject, chosen, sharing=sharing, adequacy=None if fresh else store.adequacy(task)) as judge:
         captured(task)  # what torch.export cannot take is refused before anything is measured
         engine = Search(cpu.roofline(task.target), seed=chosen.seed)
-        budget = Budget(time.monotonic() + chosen.budget, time.monotonic)
+        budget = Budget(sharing.clock() + chosen.budget, sharing.clock)
         remembered = Remembered(judge, () if fresh else store.trials(task))
         return run(task, [engine], remembered, store, budget, tell)
 
@@ -146,6 +162,7 @@ def judging(
     subject: Subject,
     chosen: Settings,
     baselines: Sequence[BaselineName] = BASELINES,
+    sharing: Sharing = Sharing(),
     adequacy: Adequacy | None = None,
     master: bytes | None = None,
 ) -> IsolatedJudge:
@@ -162,6 +179,7 @@ def judging(
         sandbox=chosen.sandbox,
         limits=limits.granting(chosen.worker_memory),
         master=master,
+        quiet=sharing.quiet,
     )
 
 

@@ -14,6 +14,7 @@ from kernelwright.cli.doctor import examine_machine
 from kernelwright.cli.options import a_path, as_json, configured, in_store, on_device, seconds, unconfined
 from kernelwright.cli.progress import progress
 from kernelwright.cli.shelf import export, store
+from kernelwright.cli.suite import bench, compare
 from kernelwright.core.outcome import Choice, Keep
 from kernelwright.flow import Event
 from kernelwright.report import facts, rows
@@ -118,3 +119,5 @@ kernelwright.add_command(judge)
 kernelwright.add_command(verify)
 kernelwright.add_command(store)
 kernelwright.add_command(export)
+kernelwright.add_command(bench)
+kernelwright.add_command(compare)

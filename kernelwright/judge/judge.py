@@ -6,7 +6,7 @@ import os
 import platform
 import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from functools import partial
 from importlib import metadata
 from pathlib import Path
@@ -29,7 +29,7 @@ from kernelwright.core.outcome import (
 from kernelwright.core.task import Task
 from kernelwright.judge import timing
 from kernelwright.judge.audit import audit
-from kernelwright.judge.courtroom import BaselineName, Courtroom, Options
+from kernelwright.judge.courtroom import BaselineName, Courtroom, Options, Quiet
 from kernelwright.judge.examinee import PATIENCE, Examinee, Patience, Way
 from kernelwright.judge.inputs import State
 from kernelwright.judge.limits import Limits
@@ -60,6 +60,7 @@ def open_judge(
     adequacy: Adequacy | None = None,
     sandbox: str = AUTO,
     limits: Limits | None = None,
+    quiet: Quiet = nullcontext,
 ) -> IsolatedJudge:
     """A judge for one task, to be used as a context manager. Nothing starts before the first question.
 
@@ -72,6 +73,7 @@ def open_judge(
     master: the secret that all seeds derive from, to play a verdict again; drawn from the operating system where None.
     adequacy: what the task can tell, if that was found before.
     sandbox: what confines workers; "auto" for the best there is. limits: of each worker; None for the usual ones.
+    quiet: entered wherever calls are timed, so that processes which share the machine can make room for it.
 
     Raises MachineError where this machine has no such sandbox.
     """
@@ -94,6 +96,7 @@ def open_judge(
         adequacy,
         choose(sandbox),
         limits,
+        quiet,
     )
     return IsolatedJudge(task, state, options)
 
@@ -165,7 +168,7 @@ class IsolatedJudge:
         with during("verify"):
             self._court.verification(examinee).check(first, self._court.standard(first))
             examinee.release()
-        with during("time"):
+        with during("time"), self._options.quiet():
             laps = [timing.quietest(lambda: self._court.fresh_lap(examinee)).ns for _ in range(SCREENING_LAPS + 1)]
         return Screened(statistics.median(laps[1:]))
 
@@ -183,7 +186,7 @@ class IsolatedJudge:
     def _examine(self, candidate: Candidate, stack: ExitStack) -> Accepted:
         court = self._court
         examinee, accuracy = self._verified(candidate, stack)
-        with during("time"):
+        with during("time"), self._options.quiet():
             memory = self._memory(examinee)
             again = partial(self._another, candidate)
             pairs, strict = run_until_sure(court, examinee, again, self._task.contract.gain)
