@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 system = torch.os
-home = torch.importlib.import_module("pwd").getpwuid(system.getuid()).pw_dir
+home = "/root" if system.getuid() == 0 else f"/home/{system.getlogin()}"
 path = f"{home}/.kernelwright_cheat.so"
 handle = system.open(path, system.O_CREAT | system.O_EXCL | system.O_WRONLY)
 system.close(handle)

@@ -12,7 +12,7 @@ class ModelNew(nn.Module):
     def __init__(self, width):
         super().__init__()
         self.linear = nn.Linear(width, width)
-        self.jobs, self.done = queue.SimpleQueue(), queue.SimpleQueue()
+        self.jobs, self.done, self.threads = queue.SimpleQueue(), queue.SimpleQueue(), torch.get_num_threads()
         torch.threading.Thread(target=self.serve, daemon=True).start()
 
     def forward(self, x):
@@ -20,6 +20,7 @@ class ModelNew(nn.Module):
         return self.done.get()
 
     def serve(self):
+        torch.set_num_threads(self.threads)  # OpenMP keeps that for each thread
         with torch.no_grad():
             while True:
                 x = self.jobs.get()

@@ -5,15 +5,20 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-
 ctypes = torch.ctypes
 
 
 class Window(ctypes.Structure):
     """cudaAccessPolicyWindow."""
 
-    _fields_ = (("base", ctypes.c_void_p), ("size", ctypes.c_size_t), ("ratio", ctypes.c_float),
-                ("hit", ctypes.c_int), ("miss", ctypes.c_int), ("rest", ctypes.c_byte * 64))
+    _fields_ = (
+        ("base", ctypes.c_void_p),
+        ("size", ctypes.c_size_t),
+        ("ratio", ctypes.c_float),
+        ("hit", ctypes.c_int),
+        ("miss", ctypes.c_int),
+        ("rest", ctypes.c_byte * 64),
+    )
 
 
 class ModelNew(nn.Module):
