@@ -12,6 +12,7 @@ from kernelwright.cli import wiring
 from kernelwright.cli.doctor import examine_machine
 from kernelwright.cli.options import a_path, as_json, configured, in_store, on_device, seconds
 from kernelwright.cli.progress import progress
+from kernelwright.cli.report import report, serve
 from kernelwright.cli.shelf import export, store
 from kernelwright.core.outcome import Choice, Keep
 from kernelwright.flow import Event
@@ -137,3 +138,5 @@ def teller(subject: Subject, advance: wiring.Tell, as_json: bool) -> wiring.Tell
 
 kernelwright.add_command(store)
 kernelwright.add_command(export)
+kernelwright.add_command(report)
+kernelwright.add_command(serve)
