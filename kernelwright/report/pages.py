@@ -21,7 +21,7 @@ from pygments.util import ClassNotFound
 
 import kernelwright
 from kernelwright.core.run import Entry, Run
-from kernelwright.report import charts, figures, views
+from kernelwright.report import figures, problem_charts, run_charts, views
 from kernelwright.report.conversations import Message
 
 Dialogue = Callable[[str], tuple[Message, ...]]  # the digest of a conversation -> its messages
@@ -52,7 +52,7 @@ def index(run: Run, entries: Sequence[Entry], live: bool = False) -> str:
         telling=views.overall(found, degenerate=False),
         levels=views.levels(found),
         lines=views.lines(entries),
-        figures=charts.index(entries, found),
+        figures=run_charts.index(entries, found),
     )
 
 
@@ -68,7 +68,6 @@ def problem(run: Run, entry: Entry, names: Sequence[str], dialogue: Dialogue, li
         entry=entry,
         line=views.line(entry),
         shown=shown,
-        verdict=views.verdict(shown, run.contract.gain) if shown else "",
         baselines=list(views.baselines(entry.result)),
         trials=list(views.tried(entry.result)),
         dialogues=[(number, key, origin, dialogue(origin.conversation))
@@ -76,7 +75,7 @@ def problem(run: Run, entry: Entry, names: Sequence[str], dialogue: Dialogue, li
         machine=views.machine((shown or run).environment),
         before=neighbour(names, entry, -1),
         after=neighbour(names, entry, 1),
-        figures=charts.problem(entry, shown),
+        figures=problem_charts.problem(entry, shown),
     )  # fmt: skip
 
 
@@ -87,17 +86,17 @@ def neighbour(names: Sequence[str], entry: Entry, step: int) -> str:
 
 
 def page(template: str, **values: Any) -> str:
-    values["figures"] = without_infinities(values["figures"])
+    values["figures"] = compact(values["figures"])
     return ENVIRONMENT.get_template(template).render(version=kernelwright.__version__, **values)
 
 
-def without_infinities(value: Any) -> Any:
-    """JSON has none; Plotly leaves a null out."""
+def compact(value: Any) -> Any:
+    """Five digits are more than a screen shows. JSON has no infinities; Plotly leaves a null out."""
     if isinstance(value, float):
-        return value if math.isfinite(value) else None
+        return float(f"{value:.5g}") if math.isfinite(value) else None
     if isinstance(value, dict):
-        return {key: without_infinities(item) for key, item in value.items()}
-    return [without_infinities(item) for item in value] if isinstance(value, (list, tuple)) else value
+        return {key: compact(item) for key, item in value.items()}
+    return [compact(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
 def highlighted(code: str, language: str = "python") -> markupsafe.Markup:
@@ -123,5 +122,5 @@ ENVIRONMENT = jinja2.Environment(
 )
 ENVIRONMENT.filters.update(
     times=views.times, number=views.number, percent=views.percent, duration=views.duration,
-    stretches=views.stretches, highlighted=highlighted, href=href,
+    stretches=views.stretches, highlighted=highlighted, href=href, verdict=views.verdict,
 )  # fmt: skip

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import PurePath
 
-from kernelwright.choose import describe
 from kernelwright.core.candidate import Candidate, Searched, Written
 from kernelwright.core.codec import digest
 from kernelwright.core.outcome import Accepted, Choice, Environment, Keep, Rejected, Screened, Trial
@@ -177,10 +176,12 @@ def shown(result: Solved | Failed) -> Trial | None:
         return None
     if isinstance(result.choice, Keep):
         return result.choice.trial
-    timed = [
-        (speedup(t.outcome.timing), at, t) for at, t in enumerate(result.trials) if isinstance(t.outcome, Accepted)
-    ]
-    return max(timed, default=(0.0, 0, None))[2]
+    right = [trial for trial in result.trials if isinstance(trial.outcome, Accepted)]
+    return max(right, key=gained, default=None)
+
+
+def gained(trial: Trial) -> float:
+    return speedup(trial.outcome.timing) if isinstance(trial.outcome, Accepted) else 0.0
 
 
 def tried(result: Solved | Failed) -> Iterator[Tried]:
@@ -188,15 +189,24 @@ def tried(result: Solved | Failed) -> Iterator[Tried]:
     if isinstance(result, Failed):
         return
     passed = {one.candidate: one.reason for one in result.choice.passed}
-    kept = digest(result.choice.trial.candidate) if isinstance(result.choice, Keep) else ""
-    for number, trial in enumerate(result.trials, 1):
+    kept = kept_at(result)
+    for at, trial in enumerate(result.trials):
         key = digest(trial.candidate)
-        row = Tried(number, trial.round + 1, trial.engine, short(key), provenance(trial.candidate), *outcome(trial))
-        if key == kept and row.fate == "right":
-            row = replace(row, fate="kept", reason=kept_reason(result.choice))
-        elif row.fate == "right":
-            row = replace(row, reason=passed.get(key) or row.reason)
-        yield row
+        fate, reason, detail, ms = outcome(trial)
+        if fate == "right":
+            fate, reason = ("kept", kept_reason(result.choice)) if at == kept else ("right", passed.get(key, reason))
+        yield Tried(
+            at + 1, trial.round + 1, trial.engine, short(key), provenance(trial.candidate), fate, reason, detail, ms
+        )
+
+
+def kept_at(result: Solved) -> int | None:
+    """The place of the kept trial: the last of its candidate, which was examined again before it was kept."""
+    if not isinstance(result.choice, Keep):
+        return None
+    kept = result.choice.trial.candidate
+    places = (at for at, one in enumerate(result.trials) if one.candidate == kept and isinstance(one.outcome, Accepted))
+    return max(places, default=None)
 
 
 def outcome(trial: Trial) -> tuple[str, str, str, float | None]:
@@ -249,8 +259,10 @@ def baselines(result: Solved | Failed) -> Iterator[tuple[str, str]]:
     yield from ((name, f"missing: {reason}") for name, reason in result.baselines.missing)
 
 
-def verdict(trial: Trial, gain: float) -> str:
-    return describe(trial.outcome.timing, gain) if isinstance(trial.outcome, Accepted) else ""
+def verdict(result: Solved, trial: Trial) -> str:
+    """What was found of the trial that a page shows."""
+    reasons = {one.candidate: one.reason for one in result.choice.passed}
+    return kept_reason(result.choice) or reasons.get(digest(trial.candidate), f"{gained(trial):.2f}×")
 
 
 def stretches(text: str) -> Iterator[Stretch]:
