@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import click
@@ -42,7 +42,8 @@ def serve(run: Path, port: int) -> None:
     live.Live(run).run()
     with live.listening(port) as opened:
         click.echo(rows.line("serving", f"{live.address(opened)}  (ctrl-C ends it)"))
-        live.serve(run, opened)
+        with suppress(KeyboardInterrupt):  # which is how it is meant to end
+            live.serve(run, opened)
 
 
 @contextmanager
