@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -21,7 +22,7 @@ from kernelwright.deploy.module import deploy
 from kernelwright.engines.search import Search, captured
 from kernelwright.flow import Budget, Event, Tell, recall
 from kernelwright.flow import optimize as run
-from kernelwright.judge.courtroom import BaselineName
+from kernelwright.judge.courtroom import BaselineName, Quiet
 from kernelwright.judge.judge import IsolatedJudge, open_judge
 from kernelwright.runtime import configure
 from kernelwright.settings import Settings, worker_variables
@@ -31,6 +32,17 @@ from kernelwright.targets import cpu, detect
 
 BASELINES: tuple[BaselineName, ...] = ("eager", "compile")
 AS_FAST = 1.1  # times the faster baseline: near enough for a second look
+
+
+@dataclass(frozen=True, slots=True)
+class Sharing:
+    """How this process shares the machine with others of its kind; by default there are none.
+
+    quiet: entered wherever calls are timed. clock: on which the budget runs.
+    """
+
+    quiet: Quiet = nullcontext
+    clock: Callable[[], float] = time.monotonic
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +93,9 @@ def optimize(
     return deploy(model, choice.trial.candidate.source, (), subject.task.inputs, choice=choice)
 
 
-def solve(subject: Subject, chosen: Settings, tell: Tell, *, fresh: bool = False) -> Solution:
+def solve(
+    subject: Subject, chosen: Settings, tell: Tell, *, fresh: bool = False, sharing: Sharing = Sharing()
+) -> Solution:
     """The flow on one subject with the store, judge and engines that the settings name.
 
     fresh: search again, whatever the store remembers.
@@ -95,16 +109,17 @@ def solve(subject: Subject, chosen: Settings, tell: Tell, *, fresh: bool = False
     task = subject.task
     note(task)
     with open_store(chosen.store) as store:
-        if not fresh and (recalled := _recalled(subject, chosen, store, note)):
+        if not fresh and (recalled := _recalled(subject, chosen, store, note, sharing)):
             return Solution(subject, recalled, tuple(events), recalled=True)
-        return Solution(subject, _searched(subject, chosen, store, note, fresh), tuple(events), recalled=False)
+        choice = _searched(subject, chosen, store, note, sharing, fresh)
+        return Solution(subject, choice, tuple(events), recalled=False)
 
 
-def _recalled(subject: Subject, chosen: Settings, store: TrialStore, tell: Tell) -> Choice | None:
+def _recalled(subject: Subject, chosen: Settings, store: TrialStore, tell: Tell, sharing: Sharing) -> Choice | None:
     decision = store.decision(subject.task)
     if decision is None:
         return None
-    with judging(subject, chosen, _rivals(decision[1])) as judge:
+    with judging(subject, chosen, _rivals(decision[1]), sharing) as judge:
         return recall(subject.task, judge, store, tell)
 
 
@@ -114,17 +129,21 @@ def _rivals(baselines: Baselines) -> tuple[BaselineName, ...]:
     return ("eager",) if medians["eager"] <= AS_FAST * min(medians.values()) else ("eager", "compile")
 
 
-def _searched(subject: Subject, chosen: Settings, store: TrialStore, tell: Tell, fresh: bool) -> Choice:
+def _searched(
+    subject: Subject, chosen: Settings, store: TrialStore, tell: Tell, sharing: Sharing, fresh: bool
+) -> Choice:
     task = subject.task
-    with judging(subject, chosen) as judge:
+    with judging(subject, chosen, sharing=sharing) as judge:
         captured(task)  # what torch.export cannot take is refused before anything is measured
         engine = Search(cpu.roofline(task.target), seed=chosen.seed)
-        budget = Budget(time.monotonic() + chosen.budget, time.monotonic)
+        budget = Budget(sharing.clock() + chosen.budget, sharing.clock)
         remembered = Remembered(judge, () if fresh else store.trials(task))
         return run(task, [engine], remembered, store, budget, tell)
 
 
-def judging(subject: Subject, chosen: Settings, baselines: Sequence[BaselineName] = BASELINES) -> IsolatedJudge:
+def judging(
+    subject: Subject, chosen: Settings, baselines: Sequence[BaselineName] = BASELINES, sharing: Sharing = Sharing()
+) -> IsolatedJudge:
     """The judge of a subject, as the settings have it; a context manager."""
     return open_judge(
         subject.task,
@@ -134,6 +153,7 @@ def judging(subject: Subject, chosen: Settings, baselines: Sequence[BaselineName
         compiler=chosen.compiler,
         variables=worker_variables(),
         cache=chosen.cache / "compile",
+        quiet=sharing.quiet,
     )
 
 

@@ -14,6 +14,7 @@ from kernelwright.cli.options import a_path, as_json, configured, in_store, on_d
 from kernelwright.cli.progress import progress
 from kernelwright.cli.report import report, serve
 from kernelwright.cli.shelf import export, store
+from kernelwright.cli.suite import bench, compare
 from kernelwright.core.outcome import Choice, Keep
 from kernelwright.flow import Event
 from kernelwright.report import facts, rows
@@ -140,3 +141,5 @@ kernelwright.add_command(store)
 kernelwright.add_command(export)
 kernelwright.add_command(report)
 kernelwright.add_command(serve)
+kernelwright.add_command(bench)
+kernelwright.add_command(compare)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import statistics
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -23,6 +23,7 @@ from kernelwright.judge.track import Lap, Track, clock, round_trip
 from kernelwright.judge.verify import Standard, Verification, attempt, standard
 
 BaselineName = Literal["eager", "compile"]
+Quiet = Callable[[], AbstractContextManager[object]]
 
 BASELINE_PAIRS = 11
 POOL = 3  # draws of the generator that timed inputs are mixed from
@@ -41,6 +42,7 @@ class Options:
     patience: Patience = PATIENCE
     seconds: float = 8.0
     memory: int = 2 << 30
+    quiet: Quiet = nullcontext
 
 
 class Courtroom:
@@ -108,8 +110,9 @@ class Courtroom:
         """Sized by what the reference costs in eager mode."""
         _ = self.form
         self._eager.sit(self.desk)
-        call_ns = min(clock(self._eager, 1) for _ in range(3))
-        trip = round_trip(self._eager)
+        with self.options.quiet():
+            call_ns = min(clock(self._eager, 1) for _ in range(3))
+            trip = round_trip(self._eager)
         self._eager.release()
         nbytes = self.desk.nbytes + sum(slot.end for slot in self.tray(1).calls[0])
         count = timing.calls_per_sample(call_ns - trip, trip, nbytes, self.options.memory // 8)
@@ -258,9 +261,10 @@ class Courtroom:
         if compiled:
             runners["compile"] = compiled
         samples: dict[BaselineName, list[float]] = {name: [] for name in runners}
-        for number in range(BASELINE_PAIRS + 1):
-            for name in list(runners)[:: 1 if number % 2 else -1]:
-                samples[name].append(timing.quietest(lambda n=name: self.fresh_lap(runners[n])).ns)
+        with self.options.quiet():
+            for number in range(BASELINE_PAIRS + 1):
+                for name in list(runners)[:: 1 if number % 2 else -1]:
+                    samples[name].append(timing.quietest(lambda n=name: self.fresh_lap(runners[n])).ns)
         measured = tuple(Measured(name, tuple(taken[1:])) for name, taken in samples.items())
         fastest = min(measured, key=lambda one: statistics.median(one.samples_ns))
         self._chosen = (fastest.name, runners[fastest.name])

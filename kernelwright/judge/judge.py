@@ -6,7 +6,7 @@ import os
 import platform
 import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from importlib import metadata
 from pathlib import Path
 from typing import TypeVar
@@ -18,7 +18,7 @@ from kernelwright.core.outcome import Accepted, Baselines, Environment, Outcome,
 from kernelwright.core.task import Task
 from kernelwright.judge import timing
 from kernelwright.judge.audit import audit
-from kernelwright.judge.courtroom import BaselineName, Courtroom, Options
+from kernelwright.judge.courtroom import BaselineName, Courtroom, Options, Quiet
 from kernelwright.judge.examinee import PATIENCE, Examinee, Patience
 from kernelwright.judge.inputs import State
 from kernelwright.judge.objection import Objection, during
@@ -43,6 +43,7 @@ def open_judge(
     patience: Patience = PATIENCE,
     seconds: float = 8.0,
     memory: int = 2 << 30,
+    quiet: Quiet = nullcontext,
 ) -> IsolatedJudge:
     """A judge for one task, to be used as a context manager. Nothing starts before the first question.
 
@@ -52,11 +53,12 @@ def open_judge(
     compiler: that candidates are built with, by name or path; "" for the first there is.
     cache: a folder where torch.compile's work on baselines is kept from run to run; trusted code only.
     seconds: that timing a candidate in one pair of processes may take. memory: bytes for kept answers.
+    quiet: entered wherever calls are timed, so that processes which share the machine can make room for it.
     """
     threads = threads or torch.get_num_threads()
     variables = {"PATH": os.defpath} if variables is None else variables
     cores = cores or threads
-    options = Options(threads, cores, tuple(baselines), variables, compiler, cache, patience, seconds, memory)
+    options = Options(threads, cores, tuple(baselines), variables, compiler, cache, patience, seconds, memory, quiet)
     return IsolatedJudge(task, state, options)
 
 
@@ -117,7 +119,7 @@ class IsolatedJudge:
         with during("verify"):
             self._court.verification(examinee).check(first, self._court.standard(first))
             examinee.release()
-        with during("time"):
+        with during("time"), self._options.quiet():
             laps = [timing.quietest(lambda: self._court.fresh_lap(examinee)).ns for _ in range(SCREENING_LAPS + 1)]
         return Screened(statistics.median(laps[1:]))
 
@@ -128,7 +130,7 @@ class IsolatedJudge:
         with during("verify"):
             accuracy = verify(court.verification(examinee), court.standards(), court.key.oracle.name)
             examinee.release()
-        with during("time"):
+        with during("time"), self._options.quiet():
             pairs = run_until_sure(court, examinee, lambda s: self._another(candidate, s), self._task.contract.gain)
         return Accepted(accuracy, timing.as_timing(court.baseline_name, pairs))
 
