@@ -122,5 +122,5 @@ ENVIRONMENT = jinja2.Environment(
 )
 ENVIRONMENT.filters.update(
     times=views.times, number=views.number, percent=views.percent, duration=views.duration,
-    stretches=views.stretches, highlighted=highlighted, href=href, verdict=views.verdict,
+    stretches=views.stretches, highlighted=highlighted, href=href, verdict=views.verdict, price=views.price,
 )  # fmt: skip

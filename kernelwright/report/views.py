@@ -233,9 +233,14 @@ def provenance(candidate: Candidate) -> str:
         case Searched(plan) if plan.steps:
             return " → ".join(f"{step.name}{parameters(step.parameters)}" for step in plan.steps)
         case Written(model, _, tokens, cost):
-            return f"written by {model}: {tokens:,} tokens, ${cost:.2f}"
+            return f"written by {model}: {tokens:,} tokens{price(cost)}"
         case _:
             return origin_text(candidate)
+
+
+def price(cost: float) -> str:
+    """Nothing where it is not known."""
+    return f", ${cost:.2f}" if cost else ""
 
 
 def parameters(found: Sequence[tuple[str, object]]) -> str:

@@ -92,6 +92,7 @@
     }
     close();
     root.dataset.drawn = root.dataset.theme;
+    performance.mark("drawn");
   }
 
   function draw() {
