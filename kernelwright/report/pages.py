@@ -1,6 +1,6 @@
 """A run as HTML. Every text from it is escaped by the templates: kernels, reasons and dialogues are data.
 
-Jinja2, Pygments and Plotly come with `kernelwright[report]`; only this file imports them.
+Jinja2 and Plotly come with `kernelwright[report]`; only this file imports them.
 """
 
 from __future__ import annotations
@@ -12,16 +12,12 @@ from typing import Any
 from urllib.parse import quote
 
 import jinja2
-import markupsafe
 import plotly.offline
-import pygments
-from pygments.formatters import HtmlFormatter
-from pygments.lexers import get_lexer_by_name
-from pygments.util import ClassNotFound
 
 import kernelwright
 from kernelwright.core.run import Entry, Run
 from kernelwright.report import figures, problem_charts, run_charts, views
+from kernelwright.report.code import highlighted
 from kernelwright.report.conversations import Message
 
 Dialogue = Callable[[str], tuple[Message, ...]]  # the digest of a conversation -> its messages
@@ -97,15 +93,6 @@ def compact(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: compact(item) for key, item in value.items()}
     return [compact(item) for item in value] if isinstance(value, (list, tuple)) else value
-
-
-def highlighted(code: str, language: str = "python") -> markupsafe.Markup:
-    """Code with its words in spans; Pygments escapes the text."""
-    try:
-        lexer = get_lexer_by_name(language, stripnl=False)
-    except ClassNotFound:
-        lexer = get_lexer_by_name("text")
-    return markupsafe.Markup(pygments.highlight(code, lexer, HtmlFormatter(nowrap=True)))
 
 
 def href(name: str) -> str:

@@ -47,7 +47,14 @@ def history(result: Solved) -> Figure:
         ],
         showlegend=True,
         hovermode="closest",
-        xaxis={"title": {"text": "candidate"}, "range": [0.3, len(timed) + 0.7], "zeroline": False, "showgrid": False},
+        xaxis={
+            "title": {"text": "candidate"},
+            "range": [0.3, len(timed) + 0.7],
+            "zeroline": False,
+            "showgrid": False,
+            "tick0": 1,
+            "dtick": max(1, len(timed) // 8),
+        },
         yaxis={"title": {"text": "share of PyTorch's time"}, "range": [0, top * 1.06], "zeroline": False},
         shapes=[pytorch_line("y", 1.0)],
     )

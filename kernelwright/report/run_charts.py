@@ -28,7 +28,7 @@ def index(entries: Sequence[Entry], found: Sequence[Summary]) -> dict[str, Figur
 
 def levels(found: Sequence[Summary]) -> Figure:
     """Geometric means by level and over all, with fallback; a paler bar beside it leaves degenerate problems out."""
-    over = [summary for summary in found if summary.against == "faster" and summary.mean is not None]
+    over = [s for s in found if s.against == "faster" and s.level != "" and s.mean is not None]
     whole = [summary for summary in over if summary.degenerate]
     told = [summary for summary in over if not summary.degenerate]
     differ = [(a.level, a.problems) for a in whole] != [(b.level, b.problems) for b in told]
@@ -75,7 +75,7 @@ def level_name(level: str | None) -> str:
     """L1 for KernelBench's levels, the name of the folder elsewhere."""
     if level is None:
         return "all"
-    return f"L{level}" if level.isdigit() else label(level) or "no level"
+    return f"L{level}" if level.isdigit() else label(level)
 
 
 def gains(entries: Sequence[Entry]) -> Figure:
@@ -279,7 +279,13 @@ def progress(entries: Sequence[Entry]) -> Figure:
     return figure(
         [*(each_curve(curves) if len(curves) <= NAMED else bands(only)), mean_curve(only)],
         showlegend=True,
-        xaxis={"title": {"text": "candidates tried"}, "rangemode": "tozero", "zeroline": False},
+        xaxis={
+            "title": {"text": "candidates tried"},
+            "rangemode": "tozero",
+            "zeroline": False,
+            "tickformat": "d",
+            "dtick": max(1, max(map(len, only)) // 8),
+        },
         yaxis=share_axis(min(curve[-1] for curve in only)),
         shapes=[pytorch_line("y", 1.0)],
         hovermode="closest",

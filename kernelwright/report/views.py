@@ -16,6 +16,7 @@ from kernelwright.report import figures
 from kernelwright.report.figures import Summary
 from kernelwright.report.rows import milliseconds, origin_text, short
 
+EVERYTHING = ("", "*")  # options that leave nothing out
 DETAIL = 6000  # characters of a compiler's log that a page shows
 
 
@@ -95,7 +96,7 @@ def setting(run: Run) -> tuple[str, ...]:
         f"precision class {run.contract.precision}",
         *machine(run.environment),
         f"device {run.device}",
-        *(f"{name} {value}" for name, value in run.options if value),
+        *(f"{name} {value}" for name, value in run.options if value not in EVERYTHING),
         f"started {run.started[:16].replace('T', ' ')} UTC",
     )
 
@@ -154,9 +155,9 @@ def fastest(entry: Entry) -> str:
 
 def levels(found: Sequence[Summary]) -> list[Level]:
     by_key = {(summary.level, summary.against, summary.degenerate): summary for summary in found}
-    names = list(dict.fromkeys(summary.level for summary in found))
+    names = [name for name in dict.fromkeys(summary.level for summary in found) if name != ""]
     return [
-        Level(f"level {name}" if name else "all" if name is None else "no level", by_key[name, "faster", True],
+        Level(f"level {name}" if name else "all", by_key[name, "faster", True],
               by_key[name, "eager", True], by_key[name, "compile", True], by_key.get((name, "faster", False)))
         for name in names
     ]  # fmt: skip

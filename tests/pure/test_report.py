@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 pytest.importorskip("plotly", reason="the report's packages are not installed: pip install 'kernelwright[report]'")
 pytest.importorskip("starlette", reason="the report's packages are not installed: pip install 'kernelwright[report]'")
 
+import markupsafe
 from starlette.testclient import TestClient
 
 from kernelwright.cli.entry import MISTAKE, run
@@ -21,7 +23,7 @@ from kernelwright.core.codec import dumps
 from kernelwright.core.errors import MachineError, UsageError
 from kernelwright.core.outcome import Fallback, Keep, Rejected
 from kernelwright.core.run import RUN_FORMAT, Entry, Failed, Solved
-from kernelwright.report import figures, live, pages, problem_charts, run_charts, site, views
+from kernelwright.report import code, figures, live, pages, problem_charts, run_charts, site, views
 from kernelwright.report.conversations import Message, read_conversation
 from tests import made_up_run
 
@@ -125,6 +127,17 @@ def test_a_message_is_cut_at_its_fences() -> None:
         (None, "and"),
         ("text", "never closed"),
     ]
+
+
+def test_a_kernel_inside_a_file_is_read_as_its_own_language() -> None:
+    source = 'kernels = cpp(r"""\n#include <a.h>\nfor (long i = 0;;) { x = "<b>"; }\n""")\nprose = """\nfor you\n"""\n'
+    html = code.highlighted(source)
+    assert html.count('<span class="k">for</span>') == 1
+    assert markupsafe.Markup(re.sub("</?span[^>]*>", "", html)).unescape() == source
+
+
+def test_code_is_escaped_in_any_language() -> None:
+    assert [code.highlighted("<b>", language).count("<b>") for language in ("python", "cpp", "no such")] == [0, 0, 0]
 
 
 def test_a_conversation_is_read_from_the_run_alone(tmp_path: Path) -> None:
