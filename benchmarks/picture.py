@@ -1,6 +1,6 @@
 """A picture of a report's first page, for the README.
 
-    python -m benchmarks.picture RUN docs/report.png [--height 1150]
+    python -m benchmarks.picture RUN docs/report.png
 
 RUN is the folder that `kernelwright bench` made. Needs Chromium, chromedriver and selenium.
 """
@@ -22,19 +22,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path)
     parser.add_argument("picture", type=Path)
-    parser.add_argument("--height", type=int, default=1150)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="kernelwright-report-") as folder:
-        options.picture.write_bytes(pictured(site.write(options.run, Path(folder)), options.height))
+        options.picture.write_bytes(pictured(site.write(options.run, Path(folder))))
 
 
-def pictured(page: Path, height: int) -> bytes:
-    """The page's top in light colours, as PNG."""
-    view = {"width": WIDTH, "height": height, "deviceScaleFactor": 1, "mobile": False}
+def pictured(page: Path) -> bytes:
+    """From the page's top to the end of its second chart, in light colours, as PNG."""
+    view = {"width": WIDTH, "height": 1000, "deviceScaleFactor": 1, "mobile": False}
     with browser() as driver:
         driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", view)
+        driver.execute_cdp_cmd("Emulation.setScrollbarsHidden", {"hidden": True})
         see(driver, page)
-        return base64.b64decode(driver.execute_cdp_cmd("Page.captureScreenshot", {"format": "png"})["data"])
+        end = driver.execute_script("return document.querySelector('figure.wide').getBoundingClientRect().bottom")
+        clip = {"x": 0, "y": 0, "width": WIDTH, "height": end + 16, "scale": 1}
+        shot = driver.execute_cdp_cmd("Page.captureScreenshot", {"clip": clip, "captureBeyondViewport": True})
+        return base64.b64decode(shot["data"])
 
 
 if __name__ == "__main__":

@@ -110,7 +110,7 @@ def write_entry(folder: Path, entry: Entry) -> None:
 
 def asked(names: tuple[str, ...]) -> Run:
     options = (("scale", "0.25"), ("budget", "60"))
-    return Run(RUN_FORMAT, "KernelBench", "cpu", ENVIRONMENT, "2026-01-01T09:30:00+00:00", options, names)
+    return Run(RUN_FORMAT, "a made-up suite", "cpu", ENVIRONMENT, "2026-01-01T09:30:00+00:00", options, names)
 
 
 def made_up(count: int, seed: int = 0) -> tuple[Entry, ...]:
