@@ -13,6 +13,7 @@ from kernelwright.cli.court import judge, verify
 from kernelwright.cli.doctor import examine_machine
 from kernelwright.cli.options import a_path, as_json, configured, in_store, on_device, seconds, unconfined
 from kernelwright.cli.progress import progress
+from kernelwright.cli.report import report, serve
 from kernelwright.cli.shelf import export, store
 from kernelwright.cli.suite import bench, compare
 from kernelwright.core.outcome import Choice, Keep
@@ -119,5 +120,7 @@ kernelwright.add_command(judge)
 kernelwright.add_command(verify)
 kernelwright.add_command(store)
 kernelwright.add_command(export)
+kernelwright.add_command(report)
+kernelwright.add_command(serve)
 kernelwright.add_command(bench)
 kernelwright.add_command(compare)
