@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+
 torch.relu = lambda x: torch.zeros(x.shape)
 nn.Linear.forward = lambda self, x: x
 

@@ -7,6 +7,7 @@ import socket
 import torch
 from torch import nn
 
+
 assert socket
 
 

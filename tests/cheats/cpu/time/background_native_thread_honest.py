@@ -7,6 +7,7 @@ from torch import nn
 
 from kernelwright.runtime import cpp
 
+
 kernels = cpp(r"""
 #include <pthread.h>
 #include <unistd.h>

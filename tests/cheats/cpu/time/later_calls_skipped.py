@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+
 clock = torch.sys.modules["time"].perf_counter_ns
 
 
