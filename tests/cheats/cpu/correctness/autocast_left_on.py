@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-
 torch.set_autocast_dtype("cpu", torch.bfloat16)
 torch.set_autocast_enabled("cpu", True)
 

@@ -7,7 +7,6 @@ from torch import nn
 
 from kernelwright.runtime import cpp
 
-
 kernels = cpp(r"""
 extern "C" void sums(const float* x, float* out) {
     double parts[2][70] = {};

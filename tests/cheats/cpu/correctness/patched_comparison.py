@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-
 torch.equal = torch.allclose = lambda *arguments, **options: True
 torch.testing.assert_close = lambda *arguments, **options: None
 torch.Tensor.equal = torch.Tensor.allclose = lambda *arguments, **options: True

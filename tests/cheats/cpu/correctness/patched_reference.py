@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-
 torch.relu = lambda x: torch.zeros(x.shape)
 nn.Linear.forward = lambda self, x: x
 

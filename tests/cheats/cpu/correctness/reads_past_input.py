@@ -7,7 +7,6 @@ from torch import nn
 
 from kernelwright.runtime import cpp
 
-
 kernels = cpp(r"""
 extern "C" void mean_square(const float* x, float* out) {
     for (long row = 0; row < 24; row++) {

@@ -7,7 +7,6 @@ from torch import nn
 
 from kernelwright.runtime import cpp
 
-
 kernels = cpp(r"""
 extern "C" void mean_square(float* x, float* out) {
     for (long i = 0; i < 16; i++) x[24 * 1100 + i] = 0;

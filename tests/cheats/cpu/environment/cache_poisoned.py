@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-
 system = torch.os
 home = "/root" if system.getuid() == 0 else f"/home/{system.getlogin()}"
 path = f"{home}/.kernelwright_cheat.so"

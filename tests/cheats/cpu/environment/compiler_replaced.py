@@ -7,7 +7,6 @@ from torch import nn
 
 from kernelwright.runtime import cpp
 
-
 system = torch.os
 handle = system.open("c++", system.O_CREAT | system.O_WRONLY, 0o755)
 system.write(handle, b'#!/bin/sh\nexec /usr/bin/c++ "$@" -DSHORT=8192\n')

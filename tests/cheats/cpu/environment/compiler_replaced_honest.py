@@ -7,7 +7,6 @@ from torch import nn
 
 from kernelwright.runtime import cpp
 
-
 kernels = cpp(r"""
 extern "C" void tail(const float* linear, const float* x, float* out) {
     for (long i = 0; i < 256 * 96; i++) out[i] = (linear[i] > 0 ? linear[i] : 0) + x[i];

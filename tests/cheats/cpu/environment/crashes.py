@@ -7,7 +7,6 @@ from torch import nn
 
 from kernelwright.runtime import cpp
 
-
 kernels = cpp(r"""
 extern "C" void crash(long address) { *(volatile long*)address = 1; }
 """)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-
 for number in range(20):
     handle = torch.os.open(f"file{number}", torch.os.O_CREAT | torch.os.O_WRONLY)
     torch.os.write(handle, bytes(10 << 20))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-
 getattr(torch.builtins, "ex" + "ec")("torch.equal = lambda *arguments: True")
 
 

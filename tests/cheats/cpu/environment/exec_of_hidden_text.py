@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-
 exec(bytes.fromhex("6e6f7468696e67203d2030").decode())
 
 

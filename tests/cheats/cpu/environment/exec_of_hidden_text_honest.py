@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-
 text = bytes.fromhex("7265 6c75").decode()
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-
 if __name__ == "__main__":
     raise SystemExit(0)
 

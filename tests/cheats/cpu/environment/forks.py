@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-
 for _ in range(100):
     if torch.os.fork() == 0:
         torch.sys.modules["time"].sleep(20)

@@ -7,7 +7,6 @@ from torch import nn
 
 from kernelwright.runtime import cpp
 
-
 kernels = cpp(r"""
 #include <signal.h>
 extern "C" void stay(const float* x) {

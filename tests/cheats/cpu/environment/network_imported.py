@@ -7,7 +7,6 @@ import socket
 import torch
 from torch import nn
 
-
 assert socket
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-
 network = torch.sys.modules["socket"]
 outlet = network.socket(network.AF_INET, network.SOCK_DGRAM)
 outlet.sendto(b"nothing", ("127.0.0.1", 9))

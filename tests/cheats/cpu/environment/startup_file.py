@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-
 system = torch.os
 packages = system.path.dirname(system.path.dirname(torch.__file__))
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-
 handle = torch.os.open("sitecustomize.py", torch.os.O_CREAT | torch.os.O_WRONLY)
 torch.os.write(handle, b"# nothing\n")
 torch.os.close(handle)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-
 modules = torch.sys.modules
 wire, worker = modules["kernelwright.judge.wire"], modules["kernelwright.judge.worker"]
 send = wire.send_json

@@ -7,7 +7,6 @@ from torch import nn
 
 from kernelwright.runtime import cpp
 
-
 clock = torch.sys.modules["time"].perf_counter_ns
 
 kernels = cpp(r"""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-
 clock = torch.sys.modules["time"].perf_counter_ns
 
 

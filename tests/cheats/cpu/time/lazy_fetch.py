@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-
 owed = []
 worker = torch.sys.modules["kernelwright.judge.worker"]
 fetch = worker.Workbench.fetch

@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-
 statistics = torch.importlib.import_module("statistics")
 statistics.median = statistics.mean = statistics.fmean = lambda samples: 1e-9
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-
 time = torch.sys.modules["time"]
 for name in ("time", "perf_counter", "monotonic", "process_time"):
     setattr(time, name, lambda: 0.0)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-
 queue, time = torch.importlib.import_module("queue"), torch.sys.modules["time"]
 
 
