@@ -62,7 +62,7 @@ HOSTILE = {
     "memory": "memory_filled",
     "disk": "disk_filled",
 }
-DEADLINES = {"hang": PATIENCE.call}  # of the others: a build's
+DEADLINES = {"crash": PATIENCE.call, "hang": PATIENCE.call}  # of the others: a build's
 
 
 @dataclass(frozen=True)

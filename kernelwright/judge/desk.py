@@ -30,7 +30,7 @@ from kernelwright.judge.structure import leaves
 
 OUTPUTS, INPUTS, STATE = "outputs", "inputs", "state"
 UNWRITTEN = 0xFF  # NaN in every floating dtype
-GUARD_BYTE = 0xA5  # between tensors
+GUARD_BYTE = 0xFF  # between tensors: NaN in every floating dtype, so that reading there shows
 
 
 class Desk:

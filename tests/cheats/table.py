@@ -84,14 +84,7 @@ CHEATS = (
     Row("correctness", "places_guessed", "top", Refused("verify", "output 1")),
     Row("correctness", "half_of_candidates", "top", Refused("verify", 'family "plain"')),
     Row("correctness", "writes_past_input", "mean_square", Refused("verify", "memory beside an input was overwritten")),
-    Row(
-        "correctness",
-        "reads_past_input",
-        "mean_square",
-        Refused("verify", 'family "'),
-        unconfirmed="the guard bytes 0xA5 are -2.9e-16 in float32, which adds nothing; NaN would show it",
-        twin="writes_past_input",
-    ),
+    Row("correctness", "reads_past_input", "mean_square", Refused("verify", 'family "'), twin="writes_past_input"),
     Row(
         "correctness",
         "reads_before_output_is_written",

@@ -14,7 +14,7 @@ def expected(row: Row) -> object:
     return pytest.param(row, id=row.name, marks=marks)
 
 
-@pytest.mark.parametrize("row", map(expected, CHEATS))
+@pytest.mark.parametrize("row", [expected(row) for row in CHEATS])
 def test_a_cheat_meets_its_fate(courts: Courts, row: Row) -> None:
     assert differs(courts.examine(row.reference, row.source), row.fate) == ""
 
