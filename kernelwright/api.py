@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -124,8 +124,13 @@ def _searched(subject: Subject, chosen: Settings, store: TrialStore, tell: Tell,
         return run(task, [engine], remembered, store, budget, tell)
 
 
-def judging(subject: Subject, chosen: Settings, baselines: Sequence[BaselineName] = BASELINES) -> IsolatedJudge:
-    """The judge of a subject, as the settings have it; a context manager."""
+def judging(
+    subject: Subject,
+    chosen: Settings,
+    baselines: Sequence[BaselineName] = BASELINES,
+    tell: Callable[[str], None] = lambda stage: None,
+) -> IsolatedJudge:
+    """The judge of a subject, as the settings have it; a context manager. tell: called as parts of its work begin."""
     return open_judge(
         subject.task,
         baselines=baselines,
@@ -134,6 +139,7 @@ def judging(subject: Subject, chosen: Settings, baselines: Sequence[BaselineName
         compiler=chosen.compiler,
         variables=worker_variables(),
         cache=chosen.cache / "compile",
+        tell=tell,
     )
 
 

@@ -29,8 +29,12 @@ class Subject:
 
 def from_file(path: Path, target: Target, contract: Contract) -> Subject:
     """The task of a reference file. Raises UsageError where the file is not one, or fails on its own inputs."""
-    text = source.read(path)
-    return Subject(path.stem, _task(text, target, contract))
+    return from_text(path.stem, source.read(path), target, contract)
+
+
+def from_text(name: str, text: str, target: Target, contract: Contract) -> Subject:
+    """The task of a reference file's text, which is run in this process."""
+    return Subject(name, _task(text, target, contract))
 
 
 def from_module(model: nn.Module, inputs: Sequence[source.Input], target: Target, contract: Contract) -> Subject:

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 import click
 
 from kernelwright.cli import wiring
+from kernelwright.cli.agents import mcp
 from kernelwright.cli.doctor import examine_machine
 from kernelwright.cli.options import a_path, as_json, configured, in_store, on_device, seconds
 from kernelwright.cli.progress import progress
 from kernelwright.cli.shelf import export, store
+from kernelwright.cli.task import task
 from kernelwright.core.outcome import Choice, Keep
 from kernelwright.flow import Event
 from kernelwright.report import facts, rows
@@ -137,3 +139,5 @@ def teller(subject: Subject, advance: wiring.Tell, as_json: bool) -> wiring.Tell
 
 kernelwright.add_command(store)
 kernelwright.add_command(export)
+kernelwright.add_command(task)
+kernelwright.add_command(mcp)

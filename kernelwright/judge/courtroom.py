@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
+from kernelwright.capture.source import Input
 from kernelwright.core.errors import UsageError
 from kernelwright.core.outcome import Baselines, Measured
 from kernelwright.judge import adequacy, inputs, timing
@@ -41,6 +42,7 @@ class Options:
     patience: Patience = PATIENCE
     seconds: float = 8.0
     memory: int = 2 << 30
+    tell: Callable[[str], None] = lambda stage: None
 
 
 class Courtroom:
@@ -123,6 +125,13 @@ class Courtroom:
 
     def tray(self, count: int) -> Tray:
         return Tray(self.form, self._weights.slots, count)
+
+    def public_desk(self, drawn: Sequence[Input]) -> Desk:
+        """A desk for inputs that are no secret."""
+        desk: Desk = self._owned(Desk(drawn, 1))
+        desk.write(0, drawn)
+        desk.publish()
+        return desk
 
     def _own_desk(self, count: int) -> Desk:
         return self._owned(Desk(self.key.inputs(self.first), count))

@@ -22,6 +22,7 @@ from kernelwright.judge.courtroom import BaselineName, Courtroom, Options
 from kernelwright.judge.examinee import PATIENCE, Examinee, Patience
 from kernelwright.judge.inputs import State
 from kernelwright.judge.objection import Objection, during
+from kernelwright.judge.profiling import Profile, profiled
 from kernelwright.judge.race import run_until_sure
 from kernelwright.judge.verify import attempt, verify
 
@@ -43,6 +44,7 @@ def open_judge(
     patience: Patience = PATIENCE,
     seconds: float = 8.0,
     memory: int = 2 << 30,
+    tell: Callable[[str], None] = lambda stage: None,
 ) -> IsolatedJudge:
     """A judge for one task, to be used as a context manager. Nothing starts before the first question.
 
@@ -52,11 +54,12 @@ def open_judge(
     compiler: that candidates are built with, by name or path; "" for the first there is.
     cache: a folder where torch.compile's work on baselines is kept from run to run; trusted code only.
     seconds: that timing a candidate in one pair of processes may take. memory: bytes for kept answers.
+    tell: called with each part of an examination as it begins: "baselines", "build", "verify", "time".
     """
     threads = threads or torch.get_num_threads()
     variables = {"PATH": os.defpath} if variables is None else variables
     cores = cores or threads
-    options = Options(threads, cores, tuple(baselines), variables, compiler, cache, patience, seconds, memory)
+    options = Options(threads, cores, tuple(baselines), variables, compiler, cache, patience, seconds, memory, tell)
     return IsolatedJudge(task, state, options)
 
 
@@ -95,6 +98,11 @@ class IsolatedJudge:
         with ExitStack() as stack:
             return settle(lambda: self._examine(candidate, stack))
 
+    def profile(self, candidate: Candidate) -> Rejected | Profile:
+        """Where its time goes, in its worker's own words. Nothing is verified, timed or compared."""
+        with ExitStack() as stack:
+            return settle(lambda: self._profile(candidate, stack))
+
     def _start(self, candidate: Candidate, stack: ExitStack) -> Examinee:
         audit(candidate.source)
         if self._court.refusal:
@@ -122,15 +130,26 @@ class IsolatedJudge:
         return Screened(statistics.median(laps[1:]))
 
     def _examine(self, candidate: Candidate, stack: ExitStack) -> Accepted:
-        court = self._court
+        court, tell = self._court, self._options.tell
+        tell("baselines")
         _ = court.baselines
+        tell("build")
         examinee = self._finish(self._start(candidate, stack))
+        tell("verify")
         with during("verify"):
             accuracy = verify(court.verification(examinee), court.standards(), court.key.oracle.name)
             examinee.release()
+        tell("time")
         with during("time"):
             pairs = run_until_sure(court, examinee, lambda s: self._another(candidate, s), self._task.contract.gain)
         return Accepted(accuracy, timing.as_timing(court.baseline_name, pairs))
+
+    def _profile(self, candidate: Candidate, stack: ExitStack) -> Profile:
+        self._options.tell("build")
+        examinee = self._finish(self._start(candidate, stack))
+        self._options.tell("profile")
+        with during("verify"):
+            return profiled(self._court, examinee)
 
     def _another(self, candidate: Candidate, stack: ExitStack) -> Examinee:
         """The candidate in a new worker, as warm as the first."""

@@ -74,6 +74,11 @@ class TrialStore:
     def close(self) -> None:
         self._connection.close()
 
+    def introduce(self, task: Task) -> None:
+        """Know of `task` before anything is tried on it."""
+        with database.in_words(self.path), database.transaction(self._connection):
+            self._introduce(codec.digest(task), task)
+
     def remember(self, task: Task, trial: Trial) -> None:
         """Keep one trial of `task`."""
         key, kind = codec.digest(task), type(trial.outcome).__name__
