@@ -60,8 +60,8 @@ class Meter:
             self.spent = sum(charged, self.spent)
 
     def text(self) -> str:
-        limits = [f"{self.max_tokens} tokens"] * (self.max_tokens is not None)
-        limits += [f"${self.max_cost:g}"] * (self.max_cost is not None)
+        limits = [f"{self.max_tokens} tokens"] if self.max_tokens is not None else []
+        limits += [f"${self.max_cost:g}"] if self.max_cost is not None else []
         return (
             f"{self.spent.tokens} tokens and ${self.spent.cost:.4f} of {' and '.join(limits) or 'no limit'} are spent"
         )

@@ -213,17 +213,16 @@ def _retrying(retries: Retries, seconds: float) -> Any:
 
 
 def _is_passing(error: BaseException) -> bool:
+    """Whether the same request may be answered later: all but what says that it will not."""
     from pydantic_ai import exceptions
 
-    passing = (
-        exceptions.ModelRateLimitError,
-        exceptions.ModelUnavailableError,
-        exceptions.ModelServerError,
-        exceptions.ModelConnectionError,
-        exceptions.UnexpectedModelBehavior,
+    lasting = (
+        exceptions.ModelRequestRejectedError,  # also a wrong key, an unknown model, a prompt that is too long
+        exceptions.ModelQuotaExceededError,
+        exceptions.ContentFilterError,
+        exceptions.ModelRequestTimeout,  # the time for this reply is over
     )
-    lasting = (exceptions.ContentFilterError,)
-    return isinstance(error, passing) and not isinstance(error, lasting)
+    return isinstance(error, exceptions.AgentRunError) and not isinstance(error, lasting)
 
 
 def _cost(named: str, price: Price | None, tokens_in: int, cached: int, tokens_out: int) -> float | None:
