@@ -158,6 +158,7 @@ class TrialStore:
             f"DELETE FROM trials WHERE created < ? AND NOT EXISTS "
             f"({kept.format(task='trials.task')} AND decisions.candidate = trials.candidate)",
             since,
+            "DELETE FROM conversations WHERE created < ?",
             f"DELETE FROM tasks WHERE {UPDATED} < ? AND NOT EXISTS ({kept.format(task='tasks.digest')})",
         )
 

@@ -13,7 +13,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from kernelwright.core.candidate import Written
-from kernelwright.core.codec import digest
 from kernelwright.core.conversation import Message
 from kernelwright.core.outcome import Accepted, Screened, Trial
 from kernelwright.core.spec import ScalarSpec, Target
@@ -63,7 +62,7 @@ class View:
 
 def view(history: Sequence[Trial], branch: int, exchanging: bool) -> View:
     """The branch's own line of work, and what other engines found; other branches' kernels where they exchange."""
-    latest = list({digest(trial.candidate): trial for trial in history}.values())
+    latest = list({trial.candidate: trial for trial in history}.values())
     mine = [trial for trial in latest if branch_of(trial) == branch]
     open_to_me = [trial for trial in latest if exchanging or branch_of(trial) in (branch, None)]
     right = [trial for trial in open_to_me if is_right(trial)]
