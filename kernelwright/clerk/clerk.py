@@ -12,7 +12,7 @@ from kernelwright import api
 from kernelwright.capture.subject import Subject
 from kernelwright.choose import choose
 from kernelwright.clerk import sight
-from kernelwright.clerk.told import is_withheld, told
+from kernelwright.clerk.told import told
 from kernelwright.core.candidate import Candidate, Origin
 from kernelwright.core.codec import digest
 from kernelwright.core.errors import UsageError
@@ -146,12 +146,7 @@ class Clerk:
     # Told
 
     def _told(self, trial: Trial) -> Trial:
-        if not isinstance(trial.outcome, Rejected):
-            return trial
-        refusal = told(trial.outcome)
-        if is_withheld(refusal):
-            refusal = replace(refusal, detail=self._on_public_inputs(trial.candidate))
-        return replace(trial, outcome=refusal)
+        return told(trial, lambda: self._on_public_inputs(trial.candidate))
 
     def _on_public_inputs(self, candidate: Candidate) -> str:
         """What the candidate says where it may speak freely."""

@@ -11,7 +11,7 @@ import click
 from kernelwright.cli import wiring
 from kernelwright.cli.agents import mcp
 from kernelwright.cli.doctor import examine_machine
-from kernelwright.cli.options import a_path, as_json, configured, in_store, on_device, seconds
+from kernelwright.cli.options import a_path, as_json, configured, in_store, on_device, proposing, seconds
 from kernelwright.cli.progress import progress
 from kernelwright.cli.shelf import export, store
 from kernelwright.cli.task import task
@@ -45,6 +45,7 @@ def kernelwright() -> None:
 )
 @in_store
 @click.option("--fresh", is_flag=True, help="Search again, whatever the store remembers.")
+@proposing
 @as_json
 def optimize(
     named: str,
@@ -55,13 +56,16 @@ def optimize(
     store: Path | None,
     fresh: bool,
     as_json: bool,
+    **proposers: object,
 ) -> None:
     """Find a faster kernel for one module.
 
     FILE.py defines Model, get_inputs() and get_init_inputs(), as KernelBench's files do. A named model is imported;
     its inputs come from --inputs, or from get_inputs() in the same module.
+
+    Keys of language models come from the environment: OPENAI_API_KEY, ANTHROPIC_API_KEY, GOOGLE_API_KEY, AWS's own.
     """
-    settings = configured(device=device, budget=budget, store=store)
+    settings = configured(device=device, budget=budget, store=store, **proposers)
     subject = wiring.find_subject(named, inputs, settings)
     folder = output or OUTPUT / subject.name
     wiring.check_writable(folder)
@@ -73,6 +77,7 @@ def optimize(
     wiring.write(folder, {"report.json": facts.text(report)})
     if isinstance(solution.choice, Keep):
         wiring.write(folder, {"kernel.py": solution.choice.trial.candidate.source})
+    wiring.write_conversations(folder, solution.events)
     for line in written_lines(kernel, solution.choice):
         click.echo(line, err=as_json)
     if as_json:

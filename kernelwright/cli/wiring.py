@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kernelwright import targets
 from kernelwright.core.candidate import Candidate, Handmade
-from kernelwright.core.codec import digest
+from kernelwright.core.codec import digest, dumps
+from kernelwright.core.conversation import Conversation
 from kernelwright.core.errors import UsageError
 from kernelwright.core.outcome import Accepted, Keep, Rejected
 from kernelwright.core.task import Contract
@@ -85,6 +86,14 @@ def check_writable(folder: Path) -> None:
         raise UsageError(
             f"cannot write to {folder}: {error.strerror}; name another folder with --output DIR"
         ) from error
+
+
+def write_conversations(folder: Path, events: Sequence[Event]) -> None:
+    """Each conversation as a file of its own, which --replay reads."""
+    held = {f"{digest(event)}.json": dumps(event) for event in events if isinstance(event, Conversation)}
+    if held:
+        check_writable(folder / "conversations")
+        write(folder / "conversations", held)
 
 
 def write(folder: Path, texts: Mapping[str, str]) -> None:

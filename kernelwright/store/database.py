@@ -10,18 +10,18 @@ from typing import Literal
 
 from kernelwright.core.errors import StoreError
 
-SCHEMA = 2  # raise it when a table or a stored noun changes
+SCHEMA = 3  # raise it when a table or a stored noun changes; older files are added to when they are opened
 OWNER = 0x6B77_7274  # "kwrt", in the file's header: which program the file belongs to
 BUSY_SECONDS = 30.0  # how long one writer waits for another
 
 TABLES = """
-CREATE TABLE tasks (
+CREATE TABLE IF NOT EXISTS tasks (
     digest  TEXT PRIMARY KEY,
     value   TEXT NOT NULL,
     created REAL NOT NULL
 ) WITHOUT ROWID;
 
-CREATE TABLE trials (
+CREATE TABLE IF NOT EXISTS trials (
     number    INTEGER PRIMARY KEY,
     task      TEXT NOT NULL REFERENCES tasks ON DELETE CASCADE,
     candidate TEXT NOT NULL,
@@ -29,10 +29,10 @@ CREATE TABLE trials (
     created   REAL NOT NULL,
     value     TEXT NOT NULL
 );
-CREATE INDEX trials_by_task ON trials (task);
-CREATE INDEX trials_by_candidate ON trials (candidate);
+CREATE INDEX IF NOT EXISTS trials_by_task ON trials (task);
+CREATE INDEX IF NOT EXISTS trials_by_candidate ON trials (candidate);
 
-CREATE TABLE decisions (
+CREATE TABLE IF NOT EXISTS decisions (
     task      TEXT PRIMARY KEY REFERENCES tasks ON DELETE CASCADE,
     choice    TEXT NOT NULL,
     candidate TEXT,
@@ -40,6 +40,14 @@ CREATE TABLE decisions (
     value     TEXT NOT NULL,
     baselines TEXT NOT NULL
 ) WITHOUT ROWID;
+
+CREATE TABLE IF NOT EXISTS conversations (
+    digest  TEXT PRIMARY KEY,
+    task    TEXT NOT NULL REFERENCES tasks ON DELETE CASCADE,
+    created REAL NOT NULL,
+    value   TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS conversations_by_task ON conversations (task);
 """
 
 
@@ -73,7 +81,7 @@ def prepare(connection: sqlite3.Connection, path: Path) -> None:
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA foreign_keys = ON")
     with transaction(connection):
-        if header(connection, "user_version") == 0:
+        if header(connection, "user_version") < SCHEMA:
             create(connection)
 
 
