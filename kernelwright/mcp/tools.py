@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -36,7 +37,7 @@ class Tools:
         self._settings, self._output, self._root = settings, output, root.resolve()
         self._idle, self._texts = idle, texts
         self._clerks: dict[str, Clerk] = {}
-        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._used: dict[str, float] = {}
         self._hand = ThreadPoolExecutor(1, "kernelwright")
 
     def __enter__(self) -> Tools:
@@ -144,12 +145,13 @@ class Tools:
         def step() -> tuple[Facts, str]:
             clerk = self._clerk(task)
             clerk.tell = tell
-            return work(clerk), clerk.digest
+            try:
+                return work(clerk), clerk.digest
+            finally:
+                self._used[clerk.digest] = time.monotonic()
 
         answer, digest = await self._done(step)
-        if digest in self._timers:
-            self._timers[digest].cancel()
-        self._timers[digest] = loop.call_later(self._idle, lambda: self._hand.submit(self._close, digest))
+        loop.call_later(self._idle, lambda: self._hand.submit(self._close_idle, digest))
         return answer
 
     async def _done(self, work: Callable[[], T]) -> T:
@@ -178,6 +180,11 @@ class Tools:
 
     def _admitted(self, clerk: Clerk) -> Clerk:
         return self._clerks.setdefault(clerk.digest, clerk)
+
+    def _close_idle(self, digest: str) -> None:
+        """Unless it was asked something since this was planned."""
+        if time.monotonic() - self._used.get(digest, 0.0) >= self._idle:
+            self._close(digest)
 
     def _close(self, digest: str) -> None:
         if clerk := self._clerks.pop(digest, None):

@@ -14,12 +14,13 @@ from contextlib import asynccontextmanager, closing
 from functools import partial
 from http.client import HTTPConnection
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
-from kernelwright import api, mcp
+from kernelwright import api, mcp, settings
 from kernelwright.cli.entry import run
 from kernelwright.core.candidate import Written
 from kernelwright.core.errors import MachineError
@@ -277,6 +278,25 @@ def test_the_same_loop_goes_by_plain_commands(folder: Path, capsys: pytest.Captu
     assert run(["task", "show", task]) == 0
     shown = capsys.readouterr().out
     assert "aten.linear.default" in shown and "trick      fold_reduction" in shown and "agent:shell" in shown
+
+
+def test_a_judge_that_nobody_asks_is_closed(folder: Path) -> None:
+    from kernelwright.mcp.tools import Tools
+
+    left: list[str] = []
+    idler = SimpleNamespace(digest="0123abcd", task=SimpleNamespace(contract=SimpleNamespace(gain=1.03)))
+    idler.best, idler.__exit__ = lambda: None, lambda: left.append(idler.digest)
+
+    async def story() -> None:
+        with Tools(settings.load(), folder, folder, idle=0.05, texts=True) as tools:
+            tools._clerks["0123abcd"] = idler  # type: ignore[assignment]
+            assert await tools.show_best("0123", context=None) == {"best": None}  # type: ignore[arg-type]
+            while not left:
+                await anyio.sleep(0.01)
+            assert not tools._clerks
+
+    anyio.run(story)
+    assert left == ["0123abcd"]
 
 
 def test_the_skill_page_names_every_tool_and_command(capsys: pytest.CaptureFixture[str]) -> None:
