@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from itertools import cycle, islice
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from torch import nn
 
 from kernelwright import settings as configuration
 from kernelwright.capture.source import Input, check_inputs
 from kernelwright.capture.subject import Subject, from_module
-from kernelwright.core.errors import CaptureError, MachineError
+from kernelwright.core.candidate import Written
+from kernelwright.core.conversation import Conversation
+from kernelwright.core.errors import CaptureError, MachineError, UsageError
 from kernelwright.core.outcome import Adequacy, Baselines, Choice, Keep, Trial
+from kernelwright.core.ports import Engine
 from kernelwright.core.stats import median_ms
 from kernelwright.core.task import Contract, Task
 from kernelwright.deploy.module import deploy
+from kernelwright.engines.agent import Agent, Elsewhere, Meter
+from kernelwright.engines.agent.models import Endpoint, Price, connect, priced
+from kernelwright.engines.agent.replay import read, replayed
+from kernelwright.engines.agent.talk import Model
 from kernelwright.engines.search import Search, captured
 from kernelwright.flow import Budget, Event, Tell, recall
 from kernelwright.flow import optimize as run
@@ -26,12 +35,14 @@ from kernelwright.judge import limits
 from kernelwright.judge.courtroom import BaselineName, Quiet
 from kernelwright.judge.judge import IsolatedJudge, open_judge
 from kernelwright.runtime import configure
-from kernelwright.settings import Settings, worker_variables
+from kernelwright.settings import KEYS, Settings, model_keys, secrets, worker_variables
 from kernelwright.store.remembered import Remembered
 from kernelwright.store.store import TrialStore, open_store
 from kernelwright.targets import cpu, detect
 
 BASELINES: tuple[BaselineName, ...] = ("eager", "compile")
+SEARCH, AGENT = "search", "agent"
+Run = Callable[..., Any]  # of an event loop
 AS_FAST = 1.1  # times the faster baseline: near enough for a second look
 
 
@@ -113,11 +124,12 @@ def solve(
             f"the search writes kernels for cpu only, not for {task.target.kind}; use --device cpu, "
             f"or judge a kernel of your own: kernelwright judge REFERENCE.py CANDIDATE.py --device {task.target.kind}"
         )
+    models = _models(chosen)  # what is wrong with them is said before anything is measured
     note(task)
     with open_store(chosen.store) as store:
         if not fresh and (recalled := _recalled(subject, chosen, store, note, sharing)):
             return Solution(subject, recalled, tuple(events), recalled=True)
-        choice = _searched(subject, chosen, store, _assessing(task, store, note), sharing, fresh)
+        choice = _searched(subject, chosen, models, store, _assessing(task, store, note), sharing, fresh)
         return Solution(subject, choice, tuple(events), recalled=False)
 
 
@@ -134,7 +146,7 @@ def _assessing(task: Task, store: TrialStore, tell: Tell) -> Tell:
 
 def _recalled(subject: Subject, chosen: Settings, store: TrialStore, tell: Tell, sharing: Sharing) -> Choice | None:
     decision = store.decision(subject.task)
-    if decision is None:
+    if decision is None or (AGENT in chosen.engines and not _was_asked(store.trials(subject.task))):
         return None
     with judging(subject, chosen, _rivals(decision[1]), sharing, store.adequacy(subject.task)) as judge:
         return recall(subject.task, judge, store, tell)
@@ -146,16 +158,78 @@ def _rivals(baselines: Baselines) -> tuple[BaselineName, ...]:
     return ("eager",) if medians["eager"] <= AS_FAST * min(medians.values()) else ("eager", "compile")
 
 
+def _was_asked(trials: Sequence[Trial]) -> bool:
+    """Whether a language model has worked on this before."""
+    return any(isinstance(trial.candidate.origin, Written) for trial in trials)
+
+
 def _searched(
-    subject: Subject, chosen: Settings, store: TrialStore, tell: Tell, sharing: Sharing, fresh: bool
+    subject: Subject,
+    chosen: Settings,
+    models: tuple[Model, ...],
+    store: TrialStore,
+    tell: Tell,
+    sharing: Sharing,
+    fresh: bool,
 ) -> Choice:
     task = subject.task
-    with judging(subject, chosen, sharing=sharing, adequacy=None if fresh else store.adequacy(task)) as judge:
+    known = None if fresh else store.adequacy(task)
+    with judging(subject, chosen, sharing=sharing, adequacy=known) as judge, asyncio.Runner() as runner:
         captured(task)  # what torch.export cannot take is refused before anything is measured
-        engine = Search(cpu.roofline(task.target), seed=chosen.seed)
         budget = Budget(sharing.clock() + chosen.budget, sharing.clock)
+        engines: dict[str, Engine] = {SEARCH: Search(cpu.roofline(task.target), seed=chosen.seed)}
+        if models:
+            engines[AGENT] = _agent(task, chosen, models, store, tell, budget, runner.run)
         remembered = Remembered(judge, () if fresh else store.trials(task))
-        return run(task, [engine], remembered, store, budget, tell)
+        return run(task, [engines[name] for name in chosen.engines], remembered, store, budget, tell)
+
+
+def _agent(
+    task: Task, chosen: Settings, models: tuple[Model, ...], store: TrialStore, tell: Tell, budget: Budget, loop: Run
+) -> Agent:
+    def keep(conversation: Conversation) -> None:
+        store.keep(task, conversation)
+        tell(conversation)
+
+    return Agent(
+        models,
+        cpu.roofline(task.target),
+        Meter(chosen.max_tokens, chosen.max_cost),
+        keep,
+        loop,
+        lambda: budget.deadline - budget.now(),
+        _elsewhere(task, store),
+        chosen.rounds,
+    )
+
+
+def _elsewhere(task: Task, store: TrialStore) -> tuple[Elsewhere, ...]:
+    """Kernels that were kept for the same reference on another machine, or under another contract."""
+    return tuple(
+        Elsewhere(record.task.target, record.choice.trial.candidate.source, record.choice.gain)
+        for record in store.records()
+        if isinstance(record.choice, Keep) and record.task.reference == task.reference and record.task != task
+    )
+
+
+def _models(chosen: Settings) -> tuple[Model, ...]:
+    """One model for each branch of the agent engine; none where it is not asked for. Raises UsageError."""
+    unknown = [name for name in chosen.engines if name not in (SEARCH, AGENT)]
+    if unknown or not chosen.engines:
+        raise UsageError(f"engine {', '.join(unknown)!r} is not known; known: {SEARCH}, {AGENT}")
+    if AGENT not in chosen.engines:
+        return ()
+    if chosen.replay:
+        return replayed(read(chosen.replay))
+    if not chosen.models:
+        raise UsageError("engine 'agent' asks a language model; name one with --model PROVIDER:NAME")
+    price = Price(*chosen.price) if chosen.price else None
+    endpoint = Endpoint(model_keys(), secrets(), chosen.base_url, price, chosen.reply_tokens)
+    connected = [connect(named, endpoint, KEYS) for named in chosen.models]
+    for model in connected:
+        if chosen.max_cost is not None and not priced(model.name, price):
+            raise UsageError(f"the price of {model.name} is not known, so --max-cost cannot hold; give --price IN,OUT")
+    return tuple(islice(cycle(connected), max(chosen.parallel, len(connected))))
 
 
 def judging(
@@ -165,8 +239,12 @@ def judging(
     sharing: Sharing = Sharing(),
     adequacy: Adequacy | None = None,
     master: bytes | None = None,
+    tell: Callable[[str], None] = lambda stage: None,
 ) -> IsolatedJudge:
-    """The judge of a subject, as the settings have it; a context manager. `master` replays a certificate's seeds."""
+    """The judge of a subject, as the settings have it; a context manager.
+
+    master: replays a certificate's seeds. tell: called as parts of the judge's work begin.
+    """
     return open_judge(
         subject.task,
         baselines=baselines,
@@ -180,6 +258,7 @@ def judging(
         limits=limits.granting(chosen.worker_memory),
         master=master,
         quiet=sharing.quiet,
+        tell=tell,
     )
 
 

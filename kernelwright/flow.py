@@ -12,12 +12,13 @@ from itertools import count
 from kernelwright.choose import choose, keep
 from kernelwright.core.candidate import Candidate
 from kernelwright.core.codec import digest
+from kernelwright.core.conversation import Conversation
 from kernelwright.core.outcome import Accepted, Baselines, Choice, Fallback, Keep, Outcome, Screened, Trial
 from kernelwright.core.ports import Engine, Judge, Store
 from kernelwright.core.stats import median_ms, verdict
 from kernelwright.core.task import Task
 
-Event = Task | Baselines | Trial | Choice
+Event = Task | Baselines | Conversation | Trial | Choice  # what is told on the way, by whoever did it
 Tell = Callable[[Event], None]
 
 EXAMINED = 2  # of each screened round, how many go through all stages
@@ -45,8 +46,10 @@ def optimize(task: Task, engines: Sequence[Engine], judge: Judge, store: Store, 
     tell(baselines)
     history: tuple[Trial, ...] = ()
     for number in count():
+        if history and budget.spent:
+            break
         batch = _proposals(engines, task, history)
-        if not batch or (history and budget.spent):
+        if not batch:
             break
         for trial in _round(number, batch, judge, _bar(baselines, history), budget):
             store.remember(task, trial)

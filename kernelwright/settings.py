@@ -15,6 +15,14 @@ from kernelwright.core.errors import UsageError
 
 PREFIX = "KERNELWRIGHT_"
 
+# Which variables hold the key of a provider of language models; the first that is set counts.
+KEYS: Mapping[str, tuple[str, ...]] = {
+    "openai": ("OPENAI_API_KEY",),
+    "anthropic": ("ANTHROPIC_API_KEY",),
+    "google": ("GOOGLE_API_KEY", "GEMINI_API_KEY"),
+    "bedrock": ("AWS_BEARER_TOKEN_BEDROCK",),
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -29,6 +37,16 @@ class Settings:
     seed: int = 0  # of the search
     sandbox: str = "auto"  # what confines candidates: auto, sandlock, bubblewrap, sandbox-exec, none
     worker_memory: float = 0.0  # GiB that one candidate may use; 0: half of the machine's
+    engines: tuple[str, ...] = ("search",)  # who proposes
+    models: tuple[str, ...] = ()  # that engine "agent" asks: "openai:gpt-5"
+    base_url: str = ""  # of an OpenAI-compatible server, where the models are not at their provider's
+    max_cost: float | None = None  # US dollars that one run's replies may cost
+    max_tokens: int | None = None  # that one run's replies may take, in and out
+    price: tuple[float, ...] = ()  # US dollars for a million tokens in, and out, of a model whose price is not known
+    reply_tokens: int = 16_000  # that one reply may have
+    rounds: int = 8  # of engine "agent"
+    parallel: int = 0  # branches of engine "agent"; 0: one for each model
+    replay: Path | None = None  # kept conversations that answer in place of models
 
 
 def load(environment: Mapping[str, str] = os.environ, config: Path | None = None) -> Settings:
@@ -44,6 +62,20 @@ def load(environment: Mapping[str, str] = os.environ, config: Path | None = None
 def worker_variables(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
     """All that a worker process inherits: where its compiler is."""
     return {"PATH": environment.get("PATH", os.defpath)}
+
+
+def model_keys(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """The key for each provider of language models that has one. Never to be stored, logged or shown."""
+    found = (
+        (provider, [environment[name] for name in names if environment.get(name)]) for provider, names in KEYS.items()
+    )
+    return {provider: values[0] for provider, values in found if values}
+
+
+def secrets(environment: Mapping[str, str] = os.environ) -> tuple[str, ...]:
+    """What no text that is kept or sent may hold: all keys, those too that libraries read by themselves."""
+    names = [name for names in KEYS.values() for name in names] + ["AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"]
+    return tuple(environment[name] for name in names if environment.get(name))
 
 
 def from_environment(environment: Mapping[str, str]) -> dict[str, tuple[object, str]]:
@@ -127,6 +159,40 @@ def a_count(value: object) -> int:
     return int(str(value))
 
 
+def some_words(value: object) -> tuple[str, ...]:
+    parts = value.split(",") if isinstance(value, str) else value
+    if not isinstance(parts, (list, tuple)) or not all(isinstance(part, str) for part in parts):
+        raise TypeError("words, with commas between them")
+    return tuple(part.strip() for part in parts if part.strip())
+
+
+def an_amount(value: object) -> float:
+    try:
+        amount = float(str(value))
+    except ValueError:
+        amount = 0.0
+    if not 0 < amount < float("inf"):
+        raise ValueError("an amount above 0")
+    return amount
+
+
+def some(value: object) -> int:
+    if not str(value).isdecimal() or int(str(value)) == 0:
+        raise ValueError("a whole number, 1 or more")
+    return int(str(value))
+
+
+def two_prices(value: object) -> tuple[float, ...]:
+    parts = value.split(",") if isinstance(value, str) else value
+    try:
+        prices = tuple(float(part) for part in parts)  # type: ignore[union-attr]
+    except (TypeError, ValueError):
+        prices = ()
+    if len(prices) != 2 or not all(0 <= price < float("inf") for price in prices):
+        raise ValueError("two prices, IN,OUT, in US dollars for a million tokens")
+    return prices
+
+
 READERS: dict[str, Callable[[object], object]] = {
     "store": a_path,
     "cache": a_path,
@@ -137,6 +203,16 @@ READERS: dict[str, Callable[[object], object]] = {
     "seed": a_count,
     "sandbox": a_word,
     "worker_memory": some_gibibytes,
+    "engines": some_words,
+    "models": some_words,
+    "base_url": a_word,
+    "max_cost": an_amount,
+    "max_tokens": some,
+    "price": two_prices,
+    "reply_tokens": some,
+    "rounds": some,
+    "parallel": a_count,
+    "replay": a_path,
 }
 
 assert set(READERS) == {field.name for field in fields(Settings)}

@@ -17,6 +17,7 @@ ROOT = Path(kernelwright.__file__).parent
 ROWS = [
     ["cli"],
     ["bench", "mcp"],
+    ["clerk"],
     ["api"],
     ["flow"],
     ["settings", "report"],

@@ -33,7 +33,7 @@ def from_file(path: Path, target: Target, contract: Contract) -> Subject:
 
 
 def from_text(name: str, text: str, target: Target, contract: Contract) -> Subject:
-    """The task of a reference file's text."""
+    """The task of a reference file's text, which is run in this process."""
     return Subject(name, _task(text, target, contract))
 
 

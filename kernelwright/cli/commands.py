@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING
 import click
 
 from kernelwright.cli import wiring
+from kernelwright.cli.agents import mcp
 from kernelwright.cli.court import judge, verify
 from kernelwright.cli.doctor import examine_machine
-from kernelwright.cli.options import a_path, as_json, configured, in_store, on_device, seconds, unconfined
+from kernelwright.cli.options import a_path, as_json, configured, in_store, on_device, proposing, seconds, unconfined
 from kernelwright.cli.progress import progress
 from kernelwright.cli.report import report, serve
 from kernelwright.cli.shelf import export, store
 from kernelwright.cli.suite import bench, compare
+from kernelwright.cli.task import task
 from kernelwright.core.outcome import Choice, Keep
 from kernelwright.flow import Event
 from kernelwright.report import facts, rows
@@ -47,6 +49,7 @@ def kernelwright() -> None:
 @in_store
 @click.option("--fresh", is_flag=True, help="Search again, whatever the store remembers.")
 @unconfined
+@proposing
 @as_json
 def optimize(
     named: str,
@@ -58,13 +61,16 @@ def optimize(
     fresh: bool,
     sandbox: str | None,
     as_json: bool,
+    **proposers: object,
 ) -> None:
     """Find a faster kernel for one module.
 
     FILE.py defines Model, get_inputs() and get_init_inputs(), as KernelBench's files do. A named model is imported;
     its inputs come from --inputs, or from get_inputs() in the same module.
+
+    Keys of language models come from the environment: OPENAI_API_KEY, ANTHROPIC_API_KEY, GOOGLE_API_KEY, AWS's own.
     """
-    settings = configured(device=device, budget=budget, store=store, sandbox=sandbox)
+    settings = configured(device=device, budget=budget, store=store, sandbox=sandbox, **proposers)
     subject = wiring.find_subject(named, inputs, settings)
     folder = output or OUTPUT / subject.name
     wiring.check_writable(folder)
@@ -76,6 +82,7 @@ def optimize(
     wiring.write(folder, {"report.json": facts.text(report)})
     if isinstance(solution.choice, Keep):
         wiring.write(folder, {"kernel.py": solution.choice.trial.candidate.source})
+    wiring.write_conversations(folder, solution.events)
     for line in written_lines(kernel, solution.choice):
         click.echo(line, err=as_json)
     if as_json:
@@ -124,3 +131,5 @@ kernelwright.add_command(report)
 kernelwright.add_command(serve)
 kernelwright.add_command(bench)
 kernelwright.add_command(compare)
+kernelwright.add_command(task)
+kernelwright.add_command(mcp)

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from kernelwright.cli.wiring import Tell
+from kernelwright.core.conversation import Conversation
 from kernelwright.core.outcome import Baselines, Trial
 from kernelwright.core.run import Entry, Run
 from kernelwright.core.task import Task
@@ -71,6 +72,8 @@ def under_way(event: Event) -> str:
             return "measuring PyTorch"
         case Baselines():
             return "searching"
+        case Conversation(round=number):
+            return f"asking models, round {number + 1}"
         case Trial(round=number):
             return f"searching, round {number + 1}"
         case _:

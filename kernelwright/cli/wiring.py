@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from kernelwright import targets
 from kernelwright.core.candidate import Candidate, Handmade
 from kernelwright.core.certificate import Certificate
-from kernelwright.core.codec import digest
+from kernelwright.core.codec import digest, dumps
+from kernelwright.core.conversation import Conversation
 from kernelwright.core.errors import MachineError, UsageError
 from kernelwright.core.outcome import Accepted, Keep
 from kernelwright.core.task import Contract
@@ -136,6 +137,14 @@ def check_writable(folder: Path) -> None:
         raise UsageError(
             f"cannot write to {folder}: {error.strerror}; name another folder with --output DIR"
         ) from error
+
+
+def write_conversations(folder: Path, events: Sequence[Event]) -> None:
+    """Each conversation as a file of its own, which --replay reads."""
+    held = {f"{digest(event)}.json": dumps(event) for event in events if isinstance(event, Conversation)}
+    if held:
+        check_writable(folder / "conversations")
+        write(folder / "conversations", held)
 
 
 def write(folder: Path, texts: Mapping[str, str]) -> None:

@@ -31,12 +31,16 @@ class Searched:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """Written by a language model; `conversation` is the digest of the kept dialogue."""
+    """Written by a language model; `conversation` is the digest of the kept dialogue.
+
+    cost: US dollars, as far as the model's price is known. branch: which of the agent's parallel lines of work.
+    """
 
     model: str
     conversation: str
     tokens: int
     cost: float
+    branch: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
+from kernelwright.capture.source import Input
 from kernelwright.core.errors import UsageError
 from kernelwright.core.outcome import Adequacy, Baselines, Measured
 from kernelwright.core.task import Contract
@@ -55,6 +56,7 @@ class Options:
     sandbox: Kind = "none"
     limits: Limits | None = None
     quiet: Quiet = nullcontext
+    tell: Callable[[str], None] = lambda stage: None
 
     @property
     def caches(self) -> tuple[Path, ...]:
@@ -169,6 +171,13 @@ class Courtroom:
 
     def tray(self, count: int) -> Tray:
         return Tray(self.form, self._weights.slots, count, self.options.way.device)
+
+    def public_desk(self, drawn: Sequence[Input]) -> Desk:
+        """A desk for inputs that are no secret."""
+        desk: Desk = self._owned(Desk(drawn, 1))
+        desk.write(0, drawn)
+        desk.publish()
+        return desk
 
     def _own_desk(self, count: int, case: Case | None = None) -> Desk:
         case = case or self.first

@@ -34,6 +34,7 @@ from kernelwright.judge.examinee import PATIENCE, Examinee, Patience, Way
 from kernelwright.judge.inputs import State
 from kernelwright.judge.limits import Limits
 from kernelwright.judge.objection import Objection, during
+from kernelwright.judge.profiling import Profile, profiled
 from kernelwright.judge.race import check_floor, run_until_sure
 from kernelwright.judge.sandbox import AUTO, choose
 from kernelwright.judge.verify import attempt, verify
@@ -61,6 +62,7 @@ def open_judge(
     sandbox: str = AUTO,
     limits: Limits | None = None,
     quiet: Quiet = nullcontext,
+    tell: Callable[[str], None] = lambda stage: None,
 ) -> IsolatedJudge:
     """A judge for one task, to be used as a context manager. Nothing starts before the first question.
 
@@ -74,6 +76,7 @@ def open_judge(
     adequacy: what the task can tell, if that was found before.
     sandbox: what confines workers; "auto" for the best there is. limits: of each worker; None for the usual ones.
     quiet: entered wherever calls are timed, so that processes which share the machine can make room for it.
+    tell: called with each part of an examination as it begins: "baselines", "build", "verify", "time".
 
     Raises MachineError where this machine has no such sandbox.
     """
@@ -97,6 +100,7 @@ def open_judge(
         choose(sandbox),
         limits,
         quiet,
+        tell,
     )
     return IsolatedJudge(task, state, options)
 
@@ -146,6 +150,11 @@ class IsolatedJudge:
         with ExitStack() as stack:
             return settle(lambda: self._verified(candidate, stack)[1])
 
+    def profile(self, candidate: Candidate) -> Rejected | Profile:
+        """Where its time goes, in its worker's own words. Nothing is verified, timed or compared."""
+        with ExitStack() as stack:
+            return settle(lambda: self._profile(candidate, stack))
+
     def _start(self, candidate: Candidate, stack: ExitStack) -> Examinee:
         audit(candidate.source)
         if self._court.refusal:
@@ -173,10 +182,13 @@ class IsolatedJudge:
         return Screened(statistics.median(laps[1:]))
 
     def _verified(self, candidate: Candidate, stack: ExitStack) -> tuple[Examinee, Accuracy]:
-        court = self._court
+        court, tell = self._court, self._options.tell
         audit(candidate.source)  # what can't be read costs no measurement
+        tell("baselines")
         _ = court.baselines
+        tell("build")
         examinee = self._finish(self._start(candidate, stack))
+        tell("verify")
         with during("verify"):
             spread, _ = court.spread
             accuracy = verify(court.verification(examinee), court.standards(), court.key.oracle.name, spread)
@@ -186,6 +198,7 @@ class IsolatedJudge:
     def _examine(self, candidate: Candidate, stack: ExitStack) -> Accepted:
         court = self._court
         examinee, accuracy = self._verified(candidate, stack)
+        self._options.tell("time")
         with during("time"), self._options.quiet():
             memory = self._memory(examinee)
             again = partial(self._another, candidate)
@@ -196,6 +209,13 @@ class IsolatedJudge:
     def _memory(self, examinee: Examinee) -> PeakMemory | None:
         candidate, baseline = self._court.peak(examinee), self._court.baseline_peak
         return None if candidate is None or baseline is None else PeakMemory(baseline, candidate)
+
+    def _profile(self, candidate: Candidate, stack: ExitStack) -> Profile:
+        self._options.tell("build")
+        examinee = self._finish(self._start(candidate, stack))
+        self._options.tell("profile")
+        with during("verify"):
+            return profiled(self._court, examinee)
 
     def _another(self, candidate: Candidate, stack: ExitStack) -> Examinee:
         """The candidate in a new worker, as warm as the first."""

@@ -123,3 +123,10 @@ class Release:
 @dataclass(frozen=True, slots=True)
 class Spoil:
     """Overwrite the kept outputs with NaN and drop them. From here on fresh memory holds huge numbers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """Say where the time of `count` calls on the first arguments goes, and what the compiler says of the C++ text."""
+
+    count: int

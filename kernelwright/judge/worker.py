@@ -26,6 +26,7 @@ M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_PERTURB = -1, -3, -6  # of glibc's mallopt
 RECYCLED = 32 << 20  # bytes; glibc never keeps a freed block that is larger
 NEVER = (1 << 31) - 1
 HUGE = 0x01  # complement 0xFE: -1.7e38 in float32 and bfloat16, NaN in float16
+LOADED = "kernelwright_candidate"  # the name of the module that a source becomes
 DETAIL = 8000  # characters of a traceback
 MOST_BLOCKS = 256  # idle blocks of device memory that are filled
 Event = torch.cuda.Event  # bound before a candidate can put something else in its place
@@ -79,6 +80,8 @@ class Workbench:
                 self.trim()
             case requests.Peak():
                 return {"bytes": torch.cuda.max_memory_allocated() - self.allocated}
+            case requests.Profile():
+                return self.profile(request.count)
             case _:
                 raise TypeError(f"unknown request {request!r}")
         return {}
@@ -159,6 +162,14 @@ class Workbench:
         if self.device == "cuda":
             fill_idle_blocks(0xFF)
 
+    def profile(self, count: int) -> dict[str, Any]:
+        from kernelwright.judge import profiler  # torch.profiler, which no other request needs
+
+        module = sys.modules[LOADED]
+        profiler.watch(module)
+        found = profiler.operators(self.call, self.calls[0], count)
+        return {"operators": found, "compiler": profiler.compiler_reports(Path("candidate.py").read_text("utf-8"))}
+
 
 class Stopwatch:
     """Nanoseconds of device time, from here to `stop`, by events on the current stream."""
@@ -186,7 +197,7 @@ def load(source: str) -> Any:
     """The source as an imported module with a file behind it, which compilers and tracebacks read."""
     path = Path("candidate.py").resolve()
     path.write_text(source, encoding="utf-8")
-    spec = importlib.util.spec_from_file_location("kernelwright_candidate", path)
+    spec = importlib.util.spec_from_file_location(LOADED, path)
     assert spec and spec.loader, f"no loader for {path}"
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module

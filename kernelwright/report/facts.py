@@ -10,6 +10,7 @@ from typing import Any
 from kernelwright.core.candidate import Candidate
 from kernelwright.core.certificate import Certificate
 from kernelwright.core.codec import digest, encode
+from kernelwright.core.conversation import Conversation
 from kernelwright.core.outcome import Accepted, Accuracy, Baselines, Choice, Keep, Outcome, Rejected, Screened, Trial
 from kernelwright.core.stats import interval, median_ms, speedup, verdict
 from kernelwright.core.task import Task
@@ -18,7 +19,7 @@ from kernelwright.report.rows import headline, nearest_to_limit, slower_reason
 from kernelwright.store import Record
 
 Facts = dict[str, Any]
-Event = Task | Baselines | Trial | Choice
+Event = Task | Baselines | Conversation | Trial | Choice
 
 
 def text(value: object) -> str:
@@ -47,12 +48,19 @@ def optimized(events: Sequence[Event], choice: Choice, source: str | None, recal
         **kept(choice),
         "source": source,
         "trials": [tried(trial, task.contract.gain) for trial in trials],
+        "conversations": [held(event) for event in events if isinstance(event, Conversation)],
         "degenerate": bool(baselines.degenerate),
         "degenerate_reason": baselines.degenerate,
         "recalled": recalled,
         "task": digest(task),
         "target": plain(task.target),
     }
+
+
+def held(conversation: Conversation) -> Facts:
+    """One conversation without its texts, which are in a file of their own."""
+    figures = plain(conversation)
+    return {"conversation": digest(conversation), **{key: figures[key] for key in figures if key != "messages"}}
 
 
 def decided(choice: Choice) -> Facts:

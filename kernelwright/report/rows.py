@@ -9,6 +9,7 @@ from kernelwright.choose import describe
 from kernelwright.core.candidate import Candidate, Handmade, Searched, Stored, Written
 from kernelwright.core.certificate import Certificate
 from kernelwright.core.codec import digest
+from kernelwright.core.conversation import Conversation
 from kernelwright.core.outcome import (
     Accepted,
     Accuracy,
@@ -45,13 +46,15 @@ def milliseconds(value: float) -> str:
     return f"{value:.0f} ms" if abs(value) >= 100 else f"{value:#.3g} ms"
 
 
-def event_lines(name: str, gain: float, event: Task | Baselines | Trial | Choice) -> Iterator[str]:
+def event_lines(name: str, gain: float, event: Task | Baselines | Conversation | Trial | Choice) -> Iterator[str]:
     """One event of the flow, as it comes. `gain` is the least that the task's contract keeps."""
     match event:
         case Task():
             return task_lines(name, event)
         case Baselines():
             return baseline_lines(event)
+        case Conversation():
+            return iter((conversation_line(event),))
         case Trial():
             return iter((trial_line(event, gain),))
         case _:
@@ -119,6 +122,14 @@ def origin_text(candidate: Candidate) -> str:
             return f"by {author}"
         case Stored(key):
             return f"stored as {short(key)}"
+
+
+def conversation_line(held: Conversation) -> str:
+    """What one reply, or a few, took; and why they came to nothing, where they did."""
+    cost = "price not known" if held.cost is None else f"${held.cost:.4f}"
+    figures = f"{held.tokens} tokens, {cost}, {held.seconds:.1f} s"
+    error = f": {held.error.splitlines()[0]}" if held.error else ""
+    return line("asked", f"{held.model} as {held.role}, branch {held.branch}: {figures}{error}")
 
 
 def choice_lines(choice: Choice) -> Iterator[str]:

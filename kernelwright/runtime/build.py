@@ -72,15 +72,19 @@ def cpp(source: str) -> Library:
 
 def build(source: str) -> Path:
     """The shared library of this text, from the cache where it is there. Two processes may build at once."""
-    compiler = find_compiler(str(_configured["compiler"]))
-    flags = (*FLAGS, *_machine_flags())
+    compiler, *flags = command()
     name = hashlib.sha256(
-        "\0".join((source, _headers(), *flags, _version(compiler), _processor())).encode()
+        "\0".join((source, _headers(), *flags[:-1], _version(compiler), _processor())).encode()
     ).hexdigest()
     library = _cache() / f"{name}.so"
     if not library.exists():
-        _compile(compiler, flags, source, library)
+        _compile([compiler, *flags], source, library)
     return library
+
+
+def command() -> list[str]:
+    """The compiler and its flags, the headers' folder last; the text and the output are to follow."""
+    return [find_compiler(str(_configured["compiler"])), *FLAGS, *_machine_flags(), f"-I{HERE}"]
 
 
 def find_compiler(named: str = "") -> str:
@@ -94,14 +98,14 @@ def find_compiler(named: str = "") -> str:
     )
 
 
-def _compile(compiler: str, flags: tuple[str, ...], source: str, library: Path) -> None:
+def _compile(command: list[str], source: str, library: Path) -> None:
     handle, unfinished = tempfile.mkstemp(dir=library.parent, suffix=".so")
     os.close(handle)
-    command = [compiler, *flags, f"-I{HERE}", "-x", "c++", "-", "-o", unfinished]
     try:
-        done = subprocess.run(command, input=source, capture_output=True, text=True, check=False)
+        reading = [*command, "-x", "c++", "-", "-o", unfinished]
+        done = subprocess.run(reading, input=source, capture_output=True, text=True, check=False)
         if done.returncode != 0:
-            raise BuildFailed(f"{Path(compiler).name} refused the kernel:\n{done.stderr.strip()}")
+            raise BuildFailed(f"{Path(command[0]).name} refused the kernel:\n{done.stderr.strip()}")
         Path(unfinished).replace(library)
     finally:
         Path(unfinished).unlink(missing_ok=True)

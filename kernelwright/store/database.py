@@ -10,7 +10,7 @@ from typing import Literal
 
 from kernelwright.core.errors import StoreError
 
-SCHEMA = 2  # raise it when a table or a stored noun changes
+SCHEMA = 3  # raise it when a table or a stored noun changes; older files are added to when they are opened
 OWNER = 0x6B77_7274  # "kwrt", in the file's header: which program the file belongs to
 BUSY_SECONDS = 30.0  # how long one writer waits for another
 
@@ -46,6 +46,14 @@ CREATE TABLE IF NOT EXISTS adequacies (
     created REAL NOT NULL,
     value   TEXT NOT NULL
 ) WITHOUT ROWID;
+
+CREATE TABLE IF NOT EXISTS conversations (
+    digest  TEXT PRIMARY KEY,
+    task    TEXT NOT NULL REFERENCES tasks ON DELETE CASCADE,
+    created REAL NOT NULL,
+    value   TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS conversations_by_task ON conversations (task);
 """
 
 

@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from kernelwright.core import codec
+from kernelwright.core.conversation import Conversation
 from kernelwright.core.errors import StoreError, UsageError
 from kernelwright.core.outcome import Adequacy, Baselines, Choice, Keep, Trial
 from kernelwright.core.task import Task
@@ -74,6 +75,11 @@ class TrialStore:
     def close(self) -> None:
         self._connection.close()
 
+    def introduce(self, task: Task) -> None:
+        """Know of `task` before anything is tried on it."""
+        with database.in_words(self.path), database.transaction(self._connection):
+            self._introduce(codec.digest(task), task)
+
     def remember(self, task: Task, trial: Trial) -> None:
         """Keep one trial of `task`."""
         key, kind = codec.digest(task), type(trial.outcome).__name__
@@ -88,6 +94,20 @@ class TrialStore:
     def trials(self, task: Task) -> tuple[Trial, ...]:
         """All trials of `task`, oldest first."""
         return self._trials_of(codec.digest(task))
+
+    def keep(self, task: Task, conversation: Conversation) -> None:
+        """Keep what was said about `task`."""
+        with database.in_words(self.path), database.transaction(self._connection):
+            self._introduce(codec.digest(task), task)
+            self._connection.execute(
+                "INSERT OR REPLACE INTO conversations (digest, task, created, value) VALUES (?, ?, ?, ?)",
+                (codec.digest(conversation), codec.digest(task), self._clock(), codec.dumps(conversation)),
+            )
+
+    def conversations(self, task: Task) -> tuple[Conversation, ...]:
+        """All that was said about `task`, oldest first."""
+        query = "SELECT value FROM conversations WHERE task = ? ORDER BY created, rowid"
+        return tuple(self._read(value) for (value,) in self._rows(query, codec.digest(task)))
 
     def decide(self, task: Task, choice: Choice, baselines: Baselines) -> None:
         """Keep the choice for `task`. A later choice takes the place of an earlier one."""
@@ -158,6 +178,7 @@ class TrialStore:
             f"DELETE FROM trials WHERE created < ? AND NOT EXISTS "
             f"({kept.format(task='trials.task')} AND decisions.candidate = trials.candidate)",
             since,
+            "DELETE FROM conversations WHERE created < ?",
             f"DELETE FROM tasks WHERE {UPDATED} < ? AND NOT EXISTS ({kept.format(task='tasks.digest')})",
         )
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from kernelwright.core.errors import UsageError
-from kernelwright.settings import Settings, load
+from kernelwright.settings import Settings, load, model_keys, secrets
 
 
 @pytest.fixture
@@ -28,6 +28,20 @@ def test_a_variable_goes_before_the_file(config: Path) -> None:
     assert (settings.budget, settings.seed, settings.store) == (9.5, 7, Path.home() / "s.sqlite")
 
 
+def test_models_are_named_with_commas_or_as_a_list(config: Path) -> None:
+    config.write_text('models = ["openai:a", "google:b"]\nprice = [1, 2.5]')
+    settings = load({"KERNELWRIGHT_ENGINES": "search, agent"}, config)
+    assert (settings.engines, settings.models) == (("search", "agent"), ("openai:a", "google:b"))
+    assert settings.price == (1.0, 2.5)
+
+
+def test_keys_are_handed_over_by_provider_and_never_a_setting(config: Path) -> None:
+    variables = {"GEMINI_API_KEY": "g", "OPENAI_API_KEY": "", "AWS_SECRET_ACCESS_KEY": "s"}
+    assert model_keys(variables) == {"google": "g"}
+    assert secrets(variables) == ("g", "s")
+    assert load(variables, config) == load({}, config)
+
+
 def test_cxx_names_the_compiler_unless_a_setting_does(config: Path) -> None:
     assert load({"CXX": "clang++"}, config).compiler == "clang++"
     assert load({"CXX": "clang++", "KERNELWRIGHT_COMPILER": "g++-14"}, config).compiler == "g++-14"
@@ -44,6 +58,9 @@ def test_an_empty_variable_sets_nothing(config: Path) -> None:
         ("KERNELWRIGHT_BUDGET", "-1", "seconds above 0"),
         ("KERNELWRIGHT_BUDGET", "nan", "seconds above 0"),
         ("KERNELWRIGHT_THREADS", "2.5", "whole number"),
+        ("KERNELWRIGHT_MAX_COST", "0", "an amount above 0"),
+        ("KERNELWRIGHT_MAX_TOKENS", "0", "1 or more"),
+        ("KERNELWRIGHT_PRICE", "1", "two prices, IN,OUT"),
         ("KERNELWRIGHT_BUGDET", "60", "known: .*KERNELWRIGHT_BUDGET"),
     ],
 )

@@ -17,6 +17,7 @@ from hypothesis import strategies as some
 
 from kernelwright.core import codec
 from kernelwright.core.candidate import Candidate, Handmade, Plan, Searched, Step
+from kernelwright.core.conversation import Conversation, Message
 from kernelwright.core.errors import StoreError, UsageError
 from kernelwright.core.outcome import (
     Accepted,
@@ -234,6 +235,29 @@ def test_an_interrupted_transaction_leaves_nothing_behind(store: TrialStore) -> 
     with pytest.raises(KeyboardInterrupt):
         store.remember(task("b"), trial(task("b")))
     assert [record.task for record in store.records()] == [task()]
+
+
+def test_conversations_are_kept_once_and_go_with_what_is_pruned(path: Path) -> None:
+    said = [Conversation("t", "writer", 0, number, "openai:m", (Message("user", "é"),)) for number in range(2)]
+    with ticking(path) as store:
+        for held in (*said, said[0]):
+            store.keep(task(), held)
+        assert set(store.conversations(task())) == set(said)
+        assert store.conversations(task("b")) == ()
+        store.prune_unkept(since=1e12)
+        assert store.conversations(task()) == ()
+
+
+def test_a_store_of_an_earlier_version_gets_what_it_lacks(path: Path) -> None:
+    with open_store(path) as store:
+        store.remember(task(), trial(task()))
+    with sqlite3.connect(path) as raw:
+        raw.execute("DROP TABLE conversations")
+        raw.execute("PRAGMA user_version = 1")
+    raw.close()
+    with open_store(path) as store:
+        assert store.trials(task()) == (trial(task()),)
+        assert store.conversations(task()) == ()
 
 
 def test_a_newer_store_is_refused_and_left_alone(path: Path) -> None:

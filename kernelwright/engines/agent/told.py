@@ -1,0 +1,141 @@
+"""What of an outcome a model may be told. Pure.
+
+The judge draws its inputs once for all candidates of a run, so a candidate must not carry them out of the worker. Two
+ways lead out: values in a reason, and whatever text a candidate makes up (an exception's message, a type's name, what
+it printed). So after the build, at which a candidate has seen nothing hidden, only the judge's own sentences are told,
+with the values taken out: family, output, position, how many times too large the error is, shapes, and the class and
+line of an exception. What is left are tens of bits a candidate, against megabytes of inputs.
+"""
+
+from __future__ import annotations
+
+import builtins
+import math
+import re
+import statistics
+from functools import lru_cache
+
+from kernelwright.core.outcome import Accepted, Accuracy, Outcome, Rejected, Screened, Timing
+from kernelwright.core.stats import interval, speedup, verdict
+
+DETAIL = 4000  # characters of a compiler's log or a traceback
+PATH = re.compile(r"(/[\w.+@-]+)+/(?=[\w.+@-])")
+
+NAME = r"(?:family \"[\w .,;:+=*/()-]{1,60}\"|a timed call)"
+WHAT = r"(?:output \d{1,3}|state '[\w.]{1,80}')"
+MISMATCH = re.compile(
+    rf"(?P<where>{NAME}, (?:second run on the same bytes: )?{WHAT}, at \[[\d, ]{{0,60}}\]): "
+    r"got (?P<got>\S{1,40}), expected (?P<wanted>[^\s,]{1,40})(?:, allowed (?P<allowed>[\d.e+-]{1,12}))?"
+)
+SHAPE = r"\[[\d, ]{0,60}\]"
+OWN_WORDS = [
+    rf"(?:{NAME}: )?(?:the output|output \d{{1,3}}) has shape {SHAPE}, expected {SHAPE}",
+    rf"(?:{NAME}: )?(?:the output|output \d{{1,3}}) has dtype (?:[a-z]+\d*\w*), expected \w{{1,16}}",
+    rf"(?:{NAME}: )?(?:the output|output \d{{1,3}}) has device (?:cpu|cuda|mps|meta), expected \w{{1,8}}",
+    rf"(?:{NAME}: )?(?:the output|output \d{{1,3}}) shares memory with (?:input|output|state) ?\S{{1,80}}; "
+    r"the reference's does not",
+    rf"(?:{NAME}: )?(?:the output|output \d{{1,3}}) holds \d{{1,3}} values, expected \d{{1,3}}",
+    rf"(?:{NAME}: )?(?:input \d{{1,3}}|memory beside an input) was overwritten; the reference leaves it alone",
+    r"a timed call overwrote (?:input \d{1,3}|memory beside an input)",
+    rf"(?:{NAME}: )?state '[\w.]{{1,80}}' is not what was given; the reference leaves it alone",
+    r"output \d{1,3} of one call changes when the next call runs: memory is reused",
+    r"did not return within [\d.e+-]{1,8} s",
+    r"the process (?:killed by the judge|died of SIG[A-Z]{1,6}|exited with status \d{1,3})",
+]
+OWN = re.compile("|".join(OWN_WORDS))
+KIND = re.compile(
+    rf"(?P<where>(?:{NAME}: )?(?:the output|output \d{{1,3}})) is a .{{0,80}}, (?P<wanted>expected a \w{{1,20}})"
+)
+RAISED = re.compile(r"(?P<kind>[A-Za-z]\w{0,60})(?::|$)")
+LINE = re.compile(r'candidate\.py", line (\d{1,6})')
+BUILT_IN = {name for name, value in vars(builtins).items() if isinstance(value, type) and issubclass(value, Exception)}
+EXCEPTIONS = BUILT_IN | {"OutOfMemoryError", "BuildFailed"}
+
+
+def told(outcome: Outcome, source: str, gain: float) -> str:
+    """The outcome in words for a model. `source` is the candidate's own text; `gain` is what the contract wants."""
+    match outcome:
+        case Rejected():
+            return rejection(outcome, source)
+        case Screened(time_ns):
+            return f"builds, is right on one set of inputs, and took {milliseconds(time_ns)} a call, timed briefly"
+        case Accepted(accuracy, timing):
+            return f"right on all inputs ({margin(accuracy)}); {race(timing, gain)}"
+
+
+def milliseconds(time_ns: float) -> str:
+    return f"{time_ns / 1e6:#.3g} ms"
+
+
+def rejection(outcome: Rejected, source: str) -> str:
+    head = f"rejected at {outcome.stage}: "
+    if outcome.stage in ("audit", "build"):
+        return head + PATH.sub("", "\n".join(filter(None, (outcome.reason, outcome.detail[-DETAIL:]))))
+    return head + without_values(outcome, source)
+
+
+def without_values(outcome: Rejected, source: str) -> str:
+    """The judge's own sentence without what came from hidden inputs or from the candidate's mouth."""
+    reason = outcome.reason
+    if found := MISMATCH.fullmatch(reason):
+        return f"{found['where']}: {miss(found['got'], found['wanted'], found['allowed'])}"
+    if OWN.fullmatch(reason):
+        return reason
+    if found := KIND.fullmatch(reason):
+        return f"{found['where']} has another type, {found['wanted']}"
+    if (found := RAISED.match(reason)) and found["kind"] in EXCEPTIONS:
+        return f"raised {found['kind']}{at_line(outcome.detail, source)}"
+    return "the candidate failed in a way that the judge does not describe to the one who wrote it"
+
+
+def miss(got: str, wanted: str, allowed: str | None) -> str:
+    """How a value misses, without telling either of them."""
+    ours, theirs, limit = number(got), number(wanted), number(allowed or "")
+    if ours is None or theirs is None:
+        return "a wrong value"
+    if not math.isfinite(ours) or not math.isfinite(theirs):
+        return f"{sort_of(ours)} where {sort_of(theirs)} is right"
+    if not limit:
+        return "a wrong value, where values have to be exact"
+    return f"the error is about {abs(ours - theirs) / limit:.0e} times what is allowed"
+
+
+def number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def sort_of(value: float) -> str:
+    if math.isnan(value):
+        return "NaN"
+    return "an infinity" if math.isinf(value) else "a finite number"
+
+
+def at_line(detail: str, source: str) -> str:
+    """The last line of the candidate's own text in a traceback, quoted from that text."""
+    numbers = [int(found) for found in LINE.findall(detail)]
+    lines = source.splitlines()
+    if not numbers or not 0 < numbers[-1] <= len(lines):
+        return ""
+    return f" at line {numbers[-1]}: `{lines[numbers[-1] - 1].strip()}`"
+
+
+def margin(accuracy: Accuracy) -> str:
+    """How much of the tolerance is used up."""
+    shares = [family.error / family.allowed for family in accuracy.families if family.allowed]
+    same = "" if accuracy.deterministic else "; differs a little from run to run"
+    return f"the largest error is {max(shares, default=0.0):.0%} of what is allowed{same}"
+
+
+@lru_cache(maxsize=256)  # the interval takes 2000 resamplings, and every prompt names it again
+def race(timing: Timing, gain: float) -> str:
+    """`1.62x of eager (0.50 ms against 0.81 ms), 95 % interval 1.58 to 1.66: FASTER`."""
+    low, high = interval(timing)
+    ours, theirs = (milliseconds(statistics.median(side)) for side in (timing.candidate_ns, timing.baseline_ns))
+    floor = f"; the bytes that no kernel avoids take {milliseconds(timing.floor_ns)}" if timing.floor_ns else ""
+    return (
+        f"{speedup(timing):.2f}x of {timing.baseline} ({ours} against {theirs}), "
+        f"95 % interval {low:.2f} to {high:.2f}, wanted above {gain}: {verdict(timing, gain)}{floor}"
+    )
