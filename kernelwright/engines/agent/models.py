@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from kernelwright.core.conversation import Message
 from kernelwright.core.errors import MachineError, UsageError, blame, first_line
 from kernelwright.engines.agent.meter import Charge
-from kernelwright.engines.agent.talk import NoReply, Place, Reply
+from kernelwright.engines.agent.place import Place
+from kernelwright.engines.agent.talk import NoReply, Reply
 
 if TYPE_CHECKING:
     from pydantic_ai.messages import ModelMessage, ModelResponse
