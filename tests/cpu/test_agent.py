@@ -317,9 +317,10 @@ def test_the_part_that_stays_the_same_comes_first(agent: Any) -> None:
     with serving(m=[said(RIGHT), said(ALSO_RIGHT)]) as server:
         proposed(agent(server))
         proposed(agent(server), past(WRONG, REFUSED_ONCE))
-    first, second = (request["messages"] for request in server.requests)
-    assert first[:2] == second[:2]
-    assert first[2:] != second[2:]
+    (first, start), (second, later) = (server.prompt(number).split("# Round ") for number in range(2))
+    assert first == second
+    assert start != later
+    assert [message["role"] for message in server.requests[1]["messages"]] == ["system", "user"]
 
 
 def test_a_provider_with_a_cache_is_told_what_to_keep_in_it(agent: Any, loop: Any, monkeypatch: Any) -> None:
