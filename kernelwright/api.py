@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from itertools import cycle, islice
 from pathlib import Path
@@ -17,8 +18,8 @@ from kernelwright.capture.source import Input, check_inputs
 from kernelwright.capture.subject import Subject, from_module
 from kernelwright.core.candidate import Written
 from kernelwright.core.conversation import Conversation
-from kernelwright.core.errors import CaptureError, UsageError
-from kernelwright.core.outcome import Baselines, Choice, Keep, Trial
+from kernelwright.core.errors import CaptureError, MachineError, UsageError
+from kernelwright.core.outcome import Adequacy, Baselines, Choice, Keep, Trial
 from kernelwright.core.ports import Engine
 from kernelwright.core.stats import median_ms
 from kernelwright.core.task import Contract, Task
@@ -30,7 +31,8 @@ from kernelwright.engines.agent.talk import Model
 from kernelwright.engines.search import Search, captured
 from kernelwright.flow import Budget, Event, Tell, recall
 from kernelwright.flow import optimize as run
-from kernelwright.judge.courtroom import BaselineName
+from kernelwright.judge import limits
+from kernelwright.judge.courtroom import BaselineName, Quiet
 from kernelwright.judge.judge import IsolatedJudge, open_judge
 from kernelwright.runtime import configure
 from kernelwright.settings import KEYS, Settings, model_keys, secrets, worker_variables
@@ -42,6 +44,17 @@ BASELINES: tuple[BaselineName, ...] = ("eager", "compile")
 SEARCH, AGENT = "search", "agent"
 Run = Callable[..., Any]  # of an event loop
 AS_FAST = 1.1  # times the faster baseline: near enough for a second look
+
+
+@dataclass(frozen=True, slots=True)
+class Sharing:
+    """How this process shares the machine with others of its kind; by default there are none.
+
+    quiet: entered wherever calls are timed. clock: on which the budget runs.
+    """
+
+    quiet: Quiet = nullcontext
+    clock: Callable[[], float] = time.monotonic
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +105,9 @@ def optimize(
     return deploy(model, choice.trial.candidate.source, (), subject.task.inputs, choice=choice)
 
 
-def solve(subject: Subject, chosen: Settings, tell: Tell, *, fresh: bool = False) -> Solution:
+def solve(
+    subject: Subject, chosen: Settings, tell: Tell, *, fresh: bool = False, sharing: Sharing = Sharing()
+) -> Solution:
     """The flow on one subject with the store, judge and engines that the settings name.
 
     fresh: search again, whatever the store remembers.
@@ -105,19 +120,35 @@ def solve(subject: Subject, chosen: Settings, tell: Tell, *, fresh: bool = False
 
     task = subject.task
     models = _models(chosen)  # what is wrong with them is said before anything is measured
+    if task.target.kind != "cpu":
+        raise MachineError(
+            f"the search writes kernels for cpu only, not for {task.target.kind}; use --device cpu, "
+            f"or judge a kernel of your own: kernelwright judge REFERENCE.py CANDIDATE.py --device {task.target.kind}"
+        )
     note(task)
     with open_store(chosen.store) as store:
-        if not fresh and (recalled := _recalled(subject, chosen, store, note)):
+        if not fresh and (recalled := _recalled(subject, chosen, store, note, sharing)):
             return Solution(subject, recalled, tuple(events), recalled=True)
-        choice = _searched(subject, chosen, models, store, note, fresh)
+        choice = _searched(subject, chosen, models, store, _assessing(task, store, note), sharing, fresh)
         return Solution(subject, choice, tuple(events), recalled=False)
 
 
-def _recalled(subject: Subject, chosen: Settings, store: TrialStore, tell: Tell) -> Choice | None:
+def _assessing(task: Task, store: TrialStore, tell: Tell) -> Tell:
+    """`tell`, and what the task can tell is kept as soon as it is known."""
+
+    def note(event: Event) -> None:
+        if isinstance(event, Baselines) and event.adequacy:
+            store.assess(task, event.adequacy)
+        tell(event)
+
+    return note
+
+
+def _recalled(subject: Subject, chosen: Settings, store: TrialStore, tell: Tell, sharing: Sharing) -> Choice | None:
     decision = store.decision(subject.task)
     if decision is None or (AGENT in chosen.engines and not _was_asked(store.trials(subject.task))):
         return None
-    with judging(subject, chosen, _rivals(decision[1])) as judge:
+    with judging(subject, chosen, _rivals(decision[1]), sharing, store.adequacy(subject.task)) as judge:
         return recall(subject.task, judge, store, tell)
 
 
@@ -133,12 +164,18 @@ def _was_asked(trials: Sequence[Trial]) -> bool:
 
 
 def _searched(
-    subject: Subject, chosen: Settings, models: tuple[Model, ...], store: TrialStore, tell: Tell, fresh: bool
+    subject: Subject,
+    chosen: Settings,
+    models: tuple[Model, ...],
+    store: TrialStore,
+    tell: Tell,
+    sharing: Sharing,
+    fresh: bool,
 ) -> Choice:
-    task = subject.task
-    with judging(subject, chosen) as judge, asyncio.Runner() as runner:
+    task, adequacy = subject.task, None if fresh else store.adequacy(subject.task)
+    with judging(subject, chosen, sharing=sharing, adequacy=adequacy) as judge, asyncio.Runner() as runner:
         captured(task)  # what torch.export cannot take is refused before anything is measured
-        budget = Budget(time.monotonic() + chosen.budget, time.monotonic)
+        budget = Budget(sharing.clock() + chosen.budget, sharing.clock)
         engines: dict[str, Engine] = {SEARCH: Search(cpu.roofline(task.target), seed=chosen.seed)}
         if models:
             engines[AGENT] = _agent(task, chosen, models, store, tell, budget, runner.run)
@@ -207,8 +244,15 @@ def _in_event_loop() -> bool:
     return True
 
 
-def judging(subject: Subject, chosen: Settings, baselines: Sequence[BaselineName] = BASELINES) -> IsolatedJudge:
-    """The judge of a subject, as the settings have it; a context manager."""
+def judging(
+    subject: Subject,
+    chosen: Settings,
+    baselines: Sequence[BaselineName] = BASELINES,
+    sharing: Sharing = Sharing(),
+    adequacy: Adequacy | None = None,
+    master: bytes | None = None,
+) -> IsolatedJudge:
+    """The judge of a subject, as the settings have it; a context manager. `master` replays a certificate's seeds."""
     return open_judge(
         subject.task,
         baselines=baselines,
@@ -217,6 +261,11 @@ def judging(subject: Subject, chosen: Settings, baselines: Sequence[BaselineName
         compiler=chosen.compiler,
         variables=worker_variables(),
         cache=chosen.cache / "compile",
+        adequacy=adequacy,
+        sandbox=chosen.sandbox,
+        limits=limits.granting(chosen.worker_memory),
+        master=master,
+        quiet=sharing.quiet,
     )
 
 

@@ -45,6 +45,8 @@ class Settings:
     rounds: int = 8  # of engine "agent"
     parallel: int = 0  # branches of engine "agent"; 0: one for each model
     replay: Path | None = None  # kept conversations that answer in place of models
+    sandbox: str = "auto"  # what confines candidates: auto, sandlock, bubblewrap, sandbox-exec, none
+    worker_memory: float = 0.0  # GiB that one candidate may use; 0: half of the machine's
 
 
 def load(environment: Mapping[str, str] = os.environ, config: Path | None = None) -> Settings:
@@ -141,6 +143,16 @@ def some_seconds(value: object) -> float:
     return seconds
 
 
+def some_gibibytes(value: object) -> float:
+    try:
+        gibibytes = float(str(value))
+    except ValueError:
+        gibibytes = -1.0
+    if not 0 <= gibibytes < float("inf"):
+        raise ValueError("a number of GiB, 0 or more")
+    return gibibytes
+
+
 def a_count(value: object) -> int:
     if not str(value).isdecimal():
         raise ValueError("a whole number, 0 or more")
@@ -199,6 +211,8 @@ READERS: dict[str, Callable[[object], object]] = {
     "rounds": some,
     "parallel": a_count,
     "replay": a_path,
+    "sandbox": a_word,
+    "worker_memory": some_gibibytes,
 }
 
 assert set(READERS) == {field.name for field in fields(Settings)}

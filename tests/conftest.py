@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from kernelwright import targets
 from kernelwright.core.errors import MachineError
 
-FOLDERS = {"cpu", "cuda", "metal", "slow"}  # a test in one of these needs what the folder's name says
+FOLDERS = {"browser", "cpu", "cuda", "metal", "slow"}  # a test in one of these needs what the folder's name says
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -34,6 +35,8 @@ def used(items: list[pytest.Item]) -> set[str]:
 def missing(need: str, config: pytest.Config) -> str:
     """Why tests with that need cannot run here; empty where they can."""
     match need:
+        case "browser":
+            return no_browser()
         case "cpu":
             return no_compiler()
         case "cuda":
@@ -42,6 +45,16 @@ def missing(need: str, config: pytest.Config) -> str:
             return targets.absence("mps")
         case _:
             return "" if config.getoption("--slow") else "takes minutes; run with --slow"
+
+
+def no_browser() -> str:
+    if not importlib.util.find_spec("selenium"):
+        return "selenium is not installed: pip install selenium"
+    from tests.browser.driving import CHROMIUMS, DRIVERS, program
+
+    wanted = {"Chromium": CHROMIUMS, "chromedriver": DRIVERS}
+    absent = [name for name, programs in wanted.items() if not program(programs)]
+    return f"no {' and no '.join(absent)}; on Debian: apt install chromium chromium-driver" if absent else ""
 
 
 def no_compiler() -> str:

@@ -39,8 +39,10 @@ def read(path: Path) -> str:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise UsageError(f"no such file: {path}") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"cannot read {path}: {error}") from None
+    except UnicodeDecodeError as error:
+        raise UsageError(f"cannot read {path}: byte {error.start} is no UTF-8; wanted a Python file") from None
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}; wanted a Python file") from None
 
 
 def load(source: str) -> Reference:
@@ -75,7 +77,16 @@ def execute(source: str, name: str) -> types.ModuleType:
 def build(reference: Reference) -> nn.Module:
     """`Model(*get_init_inputs())`."""
     with blame(UsageError, "get_init_inputs() or Model's constructor fails"):
-        return reference.model(*reference.get_init_inputs())
+        return reference.model(*init_arguments(reference))
+
+
+def init_arguments(reference: Reference) -> tuple[Any, ...]:
+    """What `Model` and `ModelNew` are constructed with, by position."""
+    arguments = reference.get_init_inputs()
+    if not isinstance(arguments, (list, tuple)):
+        kind = type(arguments).__name__
+        raise UsageError(f"get_init_inputs() returns {kind}; wanted a list of the constructor's arguments, in order")
+    return tuple(arguments)
 
 
 def draw_inputs(reference: Reference, seed: int) -> tuple[Input, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -14,7 +14,7 @@ from torch import nn
 from kernelwright.capture import source
 from kernelwright.capture.module import render
 from kernelwright.core.errors import UsageError, blame
-from kernelwright.core.spec import Target
+from kernelwright.core.spec import InputSpec, Target, TensorSpec
 from kernelwright.core.task import Contract, Task
 
 
@@ -29,8 +29,12 @@ class Subject:
 
 def from_file(path: Path, target: Target, contract: Contract) -> Subject:
     """The task of a reference file. Raises UsageError where the file is not one, or fails on its own inputs."""
-    text = source.read(path)
-    return Subject(path.stem, _task(text, target, contract))
+    return from_text(path.stem, source.read(path), target, contract)
+
+
+def from_text(name: str, text: str, target: Target, contract: Contract) -> Subject:
+    """The task of a reference file's text."""
+    return Subject(name, _task(text, target, contract))
 
 
 def from_module(model: nn.Module, inputs: Sequence[source.Input], target: Target, contract: Contract) -> Subject:
@@ -59,7 +63,13 @@ def _task(text: str, target: Target, contract: Contract) -> Task:
     model = source.build(reference)
     with torch.no_grad(), blame(UsageError, "the model fails on its own inputs"):
         model(*inputs)
-    return Task(text, tuple(source.spec_of(value) for value in inputs), target, contract)
+    specs = tuple(source.spec_of(value) for value in inputs)
+    return Task(text, tuple(_on(target.kind, spec) for spec in specs), target, contract)
+
+
+def _on(device: str, spec: InputSpec) -> InputSpec:
+    """The same input where the target computes: a reference file draws on the CPU, whoever runs it moves it."""
+    return replace(spec, device=device) if isinstance(spec, TensorSpec) else spec
 
 
 def _named(name: str) -> Callable[[], object]:

@@ -9,10 +9,22 @@ from typing import TYPE_CHECKING
 import click
 
 from kernelwright.cli import wiring
+from kernelwright.cli.court import judge, verify
 from kernelwright.cli.doctor import examine_machine
-from kernelwright.cli.options import a_path, as_json, configured, in_store, on_device, proposing, seconds
+from kernelwright.cli.options import (
+    a_path,
+    as_json,
+    configured,
+    in_store,
+    on_device,
+    proposing,
+    seconds,
+    unconfined,
+)
 from kernelwright.cli.progress import progress
+from kernelwright.cli.report import report, serve
 from kernelwright.cli.shelf import export, store
+from kernelwright.cli.suite import bench, compare
 from kernelwright.core.outcome import Choice, Keep
 from kernelwright.flow import Event
 from kernelwright.report import facts, rows
@@ -44,6 +56,7 @@ def kernelwright() -> None:
 @in_store
 @click.option("--fresh", is_flag=True, help="Search again, whatever the store remembers.")
 @proposing
+@unconfined
 @as_json
 def optimize(
     named: str,
@@ -53,6 +66,7 @@ def optimize(
     output: Path | None,
     store: Path | None,
     fresh: bool,
+    sandbox: str | None,
     as_json: bool,
     **proposers: object,
 ) -> None:
@@ -63,7 +77,7 @@ def optimize(
 
     Keys of language models come from the environment: OPENAI_API_KEY, ANTHROPIC_API_KEY, GOOGLE_API_KEY, AWS's own.
     """
-    settings = configured(device=device, budget=budget, store=store, **proposers)
+    settings = configured(device=device, budget=budget, store=store, sandbox=sandbox, **proposers)
     subject = wiring.find_subject(named, inputs, settings)
     folder = output or OUTPUT / subject.name
     wiring.check_writable(folder)
@@ -88,30 +102,6 @@ def written_lines(kernel: Path, choice: Choice) -> list[str]:
     if kernel.exists():
         return [rows.line("note", f"{kernel} is from an earlier run")]
     return []
-
-
-@kernelwright.command()
-@click.argument("reference", type=a_path, metavar="REFERENCE.py")
-@click.argument("candidate", type=a_path, metavar="CANDIDATE.py")
-@on_device
-@as_json
-@click.pass_context
-def judge(context: click.Context, reference: Path, candidate: Path, device: str | None, as_json: bool) -> None:
-    """Check and time one kernel's file against its reference.
-
-    Exits with 0 where the candidate is right and surely faster than PyTorch, and with 1 where it is not.
-    """
-    settings = configured(device=device)
-    subject = wiring.find_subject(str(reference), None, settings)
-    with progress() as advance:
-        outcome = wiring.judge(subject, candidate, settings, teller(subject, advance, as_json))
-    gain = subject.task.contract.gain
-    judged = facts.judged(outcome, gain)
-    for line in rows.judgement_lines(outcome, gain):
-        click.echo(line, err=as_json)
-    if as_json:
-        click.echo(facts.text(judged))
-    context.exit(0 if judged["accepted"] else 1)
 
 
 @kernelwright.command()
@@ -140,5 +130,11 @@ def teller(subject: Subject, advance: wiring.Tell, as_json: bool) -> wiring.Tell
     return tell
 
 
+kernelwright.add_command(judge)
+kernelwright.add_command(verify)
 kernelwright.add_command(store)
 kernelwright.add_command(export)
+kernelwright.add_command(report)
+kernelwright.add_command(serve)
+kernelwright.add_command(bench)
+kernelwright.add_command(compare)

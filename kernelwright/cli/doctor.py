@@ -50,8 +50,8 @@ def examine_machine(settings: Settings) -> list[Check]:
     checks = [Check("python", "ok", f"{platform.python_version()} at {sys.executable}")]
     checks += [Check("torch", "ok", version("torch")), processor(), memory()]
     checks += compiler(settings.compiler)
-    checks += [device("cuda"), device("mps"), triton(), store(settings.store), sandbox()]
-    return checks
+    checks += [device("cuda"), device("mps"), triton(), store(settings.store)]
+    return [*checks, sandbox(settings.sandbox, settings.cache)]
 
 
 def processor() -> Check:
@@ -129,10 +129,25 @@ def store(path: Path) -> Check:
         return Check("store", "missing", message, remedy)
 
 
-def sandbox() -> Check:
-    return Check(
-        "sandbox",
-        "note",
-        "candidates run in a process of their own, but not confined",
-        "comes with a later release; until then judge only files that you would run yourself",
-    )
+def sandbox(wanted: str, cache: Path) -> Check:
+    """Which sandbox is active, and what a worker in it could not do when it tried."""
+    from kernelwright.judge.processes import Fault
+    from kernelwright.judge.proof import prove
+    from kernelwright.judge.sandbox import choose
+
+    remedy = "judge only files that you would run yourself, and tell us what 'kernelwright doctor' says"
+    try:
+        kind = choose(wanted)
+    except MachineError as error:
+        message, _, mend = str(error).rpartition("; ")
+        return Check("sandbox", "missing", message, mend)
+    if kind == "none":
+        return Check("sandbox", "missing", "switched off", "unset KERNELWRIGHT_SANDBOX, or set it to auto")
+    try:
+        attempts = prove(kind, cache)
+    except (Fault, MachineError) as error:
+        return Check("sandbox", "missing", f"{kind}, but a worker in it {error}", remedy)
+    could = [attempt.what for attempt in attempts if attempt.succeeded]
+    if could:
+        return Check("sandbox", "missing", f"{kind}, but a worker in it could {', '.join(could)}", remedy)
+    return Check("sandbox", "ok", f"{kind}; a worker tried and could not {', '.join(a.what for a in attempts)}")

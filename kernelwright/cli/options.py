@@ -24,6 +24,9 @@ on_device = click.option("--device", metavar="KIND", help="Where it runs: cpu, c
 in_store = click.option(
     "--store", type=a_path, metavar="PATH", help="The store's file.  [default: in the user's cache]"
 )
+unconfined = click.option(
+    "--no-sandbox", "sandbox", flag_value="none", help="Run candidates unconfined: only files that you trust."
+)
 
 
 PROPOSING = (

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kernelwright import targets
 from kernelwright.core.candidate import Candidate, Handmade
+from kernelwright.core.certificate import Certificate
 from kernelwright.core.codec import digest, dumps
 from kernelwright.core.conversation import Conversation
-from kernelwright.core.errors import UsageError
-from kernelwright.core.outcome import Accepted, Keep, Rejected
+from kernelwright.core.errors import MachineError, UsageError
+from kernelwright.core.outcome import Accepted, Keep
 from kernelwright.core.task import Contract
 from kernelwright.flow import Event
+from kernelwright.judge.certificate import VALUES, Finding, Paper, check_text, issue, read
 from kernelwright.settings import Settings
 from kernelwright.store import Found
 
@@ -32,7 +36,7 @@ def solve(subject: Subject, settings: Settings, tell: Tell, fresh: bool) -> Solu
     return api.solve(subject, settings, tell, fresh=fresh)
 
 
-def judge(subject: Subject, candidate: Path, settings: Settings, tell: Tell) -> Rejected | Accepted:
+def judge(subject: Subject, candidate: Path, settings: Settings, tell: Tell) -> Certificate:
     """What the judge says of a file that a person, or anything else, has written."""
     from kernelwright import api
     from kernelwright.capture import source
@@ -41,9 +45,48 @@ def judge(subject: Subject, candidate: Path, settings: Settings, tell: Tell) -> 
     tell(subject.task)
     with api.judging(subject, settings) as opened:
         outcome = opened.examine(proposal)
-        if isinstance(outcome, Accepted) or outcome.stage in MEASURED:
-            tell(opened.baselines())
-    return outcome
+        measured = isinstance(outcome, Accepted) or outcome.stage in MEASURED
+        baselines = opened.baselines() if measured else None
+        made = {"baselines": baselines, "master": opened.master, "now": datetime.now(UTC)}
+        return issue(subject.task, proposal, outcome, opened.environment, **made)
+
+
+def verify(paper: Paper, settings: Settings, timed: bool) -> Iterator[Finding]:
+    """Everything that can be asked of a certificate here, each answer as it comes."""
+    yield from check_text(paper)
+    certificate = paper.certificate
+    try:
+        target = targets.detect(certificate.task.target.kind, settings.compiler)
+    except MachineError as error:
+        yield Finding(VALUES, "cannot be checked here", str(error))
+        return
+    from kernelwright import api
+    from kernelwright.capture.subject import Subject
+    from kernelwright.judge.replay import replay
+
+    subject = Subject("certificate", replace(certificate.task, target=target))
+    threads = certificate.environment.threads
+    chosen = replace(settings, threads=threads) if 0 < threads <= target.cores else settings
+    yield from replay(certificate, lambda master: api.judging(subject, chosen, master=master), timed=timed)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Into a folder that is there. Nothing is left half written: a name appears when its text is whole."""
+    try:
+        with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, delete=False) as file:
+            file.write(text)
+        Path(file.name).replace(path)
+    except OSError as error:
+        raise UsageError(f"cannot write {path}: {error.strerror}; name another file") from error
+
+
+def read_certificate(path: Path) -> Paper:
+    try:
+        return read(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UsageError(f"no such file: {path}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"cannot read {path}: {error}") from None
 
 
 def export(found: Found, folder: Path) -> Path:
@@ -74,6 +117,14 @@ def find_subject(named: str, inputs: str | None, settings: Settings) -> Subject:
     if named.endswith(".py") or ":" not in named:
         return subject.from_file(Path(named), target, Contract())
     return subject.from_name(named, inputs, target, Contract())
+
+
+def find_reference(path: Path, settings: Settings) -> Subject:
+    """What a reference file stands for, on the device of the settings."""
+    target = targets.detect(settings.device, settings.compiler)
+    from kernelwright.capture import subject
+
+    return subject.from_file(path, target, Contract())
 
 
 def check_writable(folder: Path) -> None:

@@ -7,11 +7,11 @@ import hashlib
 import json
 from typing import Any, cast
 
-from kernelwright.core import candidate, conversation, outcome, run, spec, task
+from kernelwright.core import candidate, certificate, conversation, outcome, run, spec, task
 
 NOUNS: dict[str, type] = {
     name: noun
-    for module in (spec, task, candidate, conversation, outcome, run)
+    for module in (spec, task, candidate, conversation, outcome, run, certificate)
     for name, noun in vars(module).items()
     if dataclasses.is_dataclass(noun) and isinstance(noun, type)
 }

@@ -33,6 +33,7 @@ class Accuracy:
     oracle: str  # "float64", or what had to stand in for it
     families: tuple[FamilyError, ...]
     deterministic: bool = True
+    spread: float = 0.0  # by which two of the reference's own runs on the same bytes differ
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from kernelwright.core.outcome import Baselines, Choice, Environment, Trial
+from kernelwright.core.task import Contract
 
 RUN_FORMAT = 1  # of the run folder; raise it when a noun of this file changes
 
@@ -71,5 +72,6 @@ class Run:
     device: str
     environment: Environment
     started: str  # ISO 8601, UTC
-    options: tuple[tuple[str, str], ...] = ()  # levels, pattern, scale, budget, engines: by name
+    options: tuple[tuple[str, str], ...] = ()  # levels, only, scale, budget, engines, store: by name
     problems: tuple[str, ...] = ()  # the names of all problems that the run is over, in order
+    contract: Contract = field(default_factory=Contract)  # of all problems; its precision goes with every number

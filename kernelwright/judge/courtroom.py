@@ -4,25 +4,33 @@ from __future__ import annotations
 
 import os
 import statistics
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
 from kernelwright.core.errors import UsageError
-from kernelwright.core.outcome import Baselines, Measured
-from kernelwright.judge import adequacy, inputs, timing
+from kernelwright.core.outcome import Adequacy, Baselines, Measured
+from kernelwright.core.task import Contract
+from kernelwright.judge import adequacy, footprint, timing
 from kernelwright.judge.answers import AnswerKey
-from kernelwright.judge.desk import Desk, Tray, Weights
-from kernelwright.judge.examinee import PATIENCE, Examinee, Patience
+from kernelwright.judge.caches import caches_of
+from kernelwright.judge.desk import Desk, Tray, Weights, output_dtypes
+from kernelwright.judge.examinee import PATIENCE, Examinee, Patience, Way
+from kernelwright.judge.families import Layout
+from kernelwright.judge.footprint import Footprint
 from kernelwright.judge.inputs import Case, FreshInputs, State
+from kernelwright.judge.limits import Limits
 from kernelwright.judge.processes import Fault, Workshop
-from kernelwright.judge.track import Lap, Track, clock, round_trip
+from kernelwright.judge.sandbox import Kind
+from kernelwright.judge.sight import sight_of
+from kernelwright.judge.track import Clock, Lap, Track
 from kernelwright.judge.verify import Standard, Verification, attempt, standard
 
 BaselineName = Literal["eager", "compile"]
+Quiet = Callable[[], AbstractContextManager[object]]
 
 BASELINE_PAIRS = 11
 POOL = 3  # draws of the generator that timed inputs are mixed from
@@ -32,6 +40,7 @@ POOL = 3  # draws of the generator that timed inputs are mixed from
 class Options:
     """How a judge works on this machine. `open_judge` says what each is."""
 
+    way: Way
     threads: int
     cores: int
     baselines: Sequence[BaselineName] = ("eager", "compile")
@@ -41,19 +50,28 @@ class Options:
     patience: Patience = PATIENCE
     seconds: float = 8.0
     memory: int = 2 << 30
+    master: bytes = field(default=b"", repr=False)
+    adequacy: Adequacy | None = None
+    sandbox: Kind = "none"
+    limits: Limits | None = None
+    quiet: Quiet = nullcontext
+
+    @property
+    def caches(self) -> tuple[Path, ...]:
+        return (self.cache,) if self.cache else ()
 
 
 class Courtroom:
     """Everything that outlives one candidate. A context manager: no process and no memory of it is left behind."""
 
-    def __init__(self, reference: str, state: State | None, options: Options) -> None:
-        self.reference, self.options = reference, options
+    def __init__(self, reference: str, contract: Contract, state: State | None, options: Options) -> None:
+        self.reference, self.contract, self.options = reference, contract, options
         self._state = state
         self._stack = ExitStack()
         self._present: list[Examinee] = []
         self._chosen: tuple[BaselineName, Examinee] | None = None
         self._standards: dict[tuple[Examinee, Case], Standard | None] = {}
-        self._written = ""
+        self._desks: dict[Layout, Desk] = {}
 
     def __enter__(self) -> Courtroom:
         return self
@@ -63,20 +81,32 @@ class Courtroom:
 
     # Who is present
 
-    def admit(self, stack: ExitStack, variables: Mapping[str, str] | None = None) -> Examinee:
+    def admit(
+        self, stack: ExitStack, variables: Mapping[str, str] | None = None, caches: Sequence[Path] = ()
+    ) -> Examinee:
         """A new worker, until `stack` is left."""
-        examinee = stack.enter_context(
-            Examinee(self._workshop.start(variables), self._weights, self.options.patience.call)
-        )
+        worker = self._workshop.start(variables, caches=caches)
+        examinee = stack.enter_context(Examinee(worker, self._weights, self.options.patience.call, self.options.way))
         self._present.append(examinee)
-        stack.callback(self._present.remove, examinee)
+        stack.callback(self._dismiss, examinee)
         return examinee
 
-    def lap(self, examinee: Examinee) -> Lap:
+    def _dismiss(self, examinee: Examinee) -> None:
+        self._present.remove(examinee)
+        if "track" in self.__dict__:
+            self.track.clock.sight.forget(examinee.worker)
+
+    def lap(self, examinee: Examinee, track: Track | None = None) -> Lap:
         """One sample on the track, while everyone else is paused."""
         for other in self._present:
             other.worker.pause()
-        return self.track.lap(examinee)
+        return (track or self.track).lap(examinee)
+
+    def strays(self, candidate: Examinee) -> int:
+        """How many processes there are below the template that are neither workers nor started by other workers."""
+        others = [one for one in self._present if one is not candidate]
+        known = {one.worker.pid for one in self._present}.union(*(one.worker.descendants() for one in others))
+        return len(self._workshop.offspring() - known)
 
     def fresh_lap(self, examinee: Examinee) -> Lap:
         self.track.refresh()
@@ -85,51 +115,86 @@ class Courtroom:
     @cached_property
     def _workshop(self) -> Workshop:
         options = self.options
-        return self._stack.enter_context(Workshop(options.variables, options.threads, options.compiler))
+        opened = Workshop(options.variables, options.threads, options.compiler, options.sandbox, options.limits,
+                          caches=options.caches, device=options.way.device)  # fmt: skip
+        return self._stack.enter_context(opened)
 
     # What is asked, and where
 
     @cached_property
     def key(self) -> AnswerKey:
         _ = self._workshop  # imports torch while the reference is loaded here
-        return AnswerKey(self.reference, self._state, self.options.memory)
+        options = self.options
+        return AnswerKey(self.reference, self.contract, self._state, options.memory, options.way.device, options.master)
 
     @property
     def first(self) -> Case:
         """The reference's own inputs, on the given weights."""
         return self.key.cases[0]
 
-    @cached_property
+    @property
     def desk(self) -> Desk:
-        return self._own_desk(1)
+        return self.desk_for(self.first)
+
+    def desk_for(self, case: Case) -> Desk:
+        """Where this case is laid out. Cases whose inputs lie alike share one desk."""
+        layout = case.family.layout
+        if layout not in self._desks:
+            self._desks[layout] = self._own_desk(1, case)
+        return self._desks[layout]
 
     @cached_property
     def track(self) -> Track:
         """Sized by what the reference costs in eager mode."""
         _ = self.form
-        self._eager.sit(self.desk)
-        call_ns = min(clock(self._eager, 1) for _ in range(3))
-        trip = round_trip(self._eager)
+        clock = Clock(sight_of(self.options.way.device, self._eager), caches_of(self.options.way.device))
+        with self.options.quiet():
+            call_ns = min(clock.time(self._eager, self.desk, 1).clocked.elapsed_ns for _ in range(3))
+            trip = clock.round_trip(self._eager, self.desk)
         self._eager.release()
         nbytes = self.desk.nbytes + sum(slot.end for slot in self.tray(1).calls[0])
         count = timing.calls_per_sample(call_ns - trip, trip, nbytes, self.options.memory // 8)
         self._eager.hold_tray(self.tray(count))
-        fresh = FreshInputs(lambda seed: inputs.drawn(self.key.reference, seed), self.key.seeds, POOL)
-        return Track(self._own_desk(count), fresh, trip)
+        fresh = FreshInputs(self.key.drawn, self.key.seeds, POOL)
+        return Track(self._own_desk(count), fresh, clock, trip)
+
+    @cached_property
+    def alone(self) -> Track:
+        """The same track for samples of one call."""
+        return replace(self.track, desk=self._own_desk(1))
 
     @cached_property
     def _weights(self) -> Weights:
         return self._owned(Weights(self.key.states[0]))
 
     def tray(self, count: int) -> Tray:
-        return Tray(self.form, self._weights.slots, count)
+        return Tray(self.form, self._weights.slots, count, self.options.way.device)
 
-    def _own_desk(self, count: int) -> Desk:
-        return self._owned(Desk(self.key.inputs(self.first), count))
+    def _own_desk(self, count: int, case: Case | None = None) -> Desk:
+        case = case or self.first
+        written = self.key.answer(self.first).written
+        return self._owned(Desk(self.key.inputs(case), count, case.family.layout, written))
 
     def _owned(self, part: Any) -> Any:
         self._stack.callback(part.close)
         return part
+
+    @cached_property
+    def floor_ns(self) -> float:
+        return footprint.floor_ns(footprint.output_bytes(self.form), self.options.way.device, self.options.threads)
+
+    def peak(self, examinee: Examinee) -> int | None:
+        """Bytes that a call on the reference's own inputs needs beyond what is in use before."""
+        self.track.clock.sight.forget(examinee.worker)
+        counted = Footprint(examinee, self.options.way.device)
+        attempt(examinee, self.desk, self.key, self.first)
+        peak = counted.peak()
+        examinee.release()
+        return peak
+
+    @cached_property
+    def baseline_peak(self) -> int | None:
+        return self.peak(self.baseline)
 
     # What right looks like
 
@@ -141,26 +206,30 @@ class Courtroom:
         eager.spoil()
         attempt(eager, self.desk, self.key, self.first)
         form = eager.describe()
-        self._written = self.desk.touched()
+        self.key.expect(output_dtypes(form))
         eager.release()
-        eager.hold_tray(Tray(form, self._weights.slots, 1))
+        eager.hold_tray(Tray(form, self._weights.slots, 1, self.options.way.device))
         return form
 
     @cached_property
     def refusal(self) -> str:
         """Why no candidate of this task can be judged; "" if it can."""
-        if self.form and self._written:
-            return f"the reference writes to its {self._written}: not judged"
-        spread = self.verification(self._eager).spread(self.first)
-        self._eager.release()
-        if spread:
-            return f"the reference is random: {spread}"
+        _, told = self.spread
+        if told:
+            return f"the reference is random, so no output can be certified by its value: {told}"
         if self._standard(self._eager, self.first) is None:
             return "PyTorch's own output is far from the float64 truth on the reference's own inputs"
         return ""
 
+    @cached_property
+    def spread(self) -> tuple[float, str]:
+        """By how much two of the reference's own runs on the same bytes differ; where, if rounding can't explain it."""
+        found = self.verification(self._eager).spread(self.first)
+        self._eager.release()
+        return found
+
     def verification(self, examinee: Examinee) -> Verification:
-        return Verification(examinee, self.desk, self.key, self.form)
+        return Verification(examinee, self.desk_for, self.key, self.form)
 
     def standards(self) -> Mapping[Case, Standard]:
         """What each case demands, measured on the fastest baseline. Cases that can tell nothing are left out."""
@@ -175,7 +244,7 @@ class Courtroom:
     def _standard(self, baseline: Examinee, case: Case) -> Standard | None:
         _ = self.form
         if (baseline, case) not in self._standards:
-            self._standards[baseline, case] = standard(baseline, self.desk, self.key, case)
+            self._standards[baseline, case] = standard(baseline, self.desk_for(case), self.key, case)
         return self._standards[baseline, case]
 
     # What is to be beaten
@@ -202,10 +271,13 @@ class Courtroom:
     def baselines(self) -> Baselines:
         """While torch.compile is at work, the answers to all cases are prepared."""
         compiling = self._start_compiling() if "compile" in self.options.baselines else None
-        degenerate = self.refusal or self._too_little()
+        if compiling and not self.refusal:
+            self.key.prepare()
         missing = self._finish_compiling(compiling) if compiling else "not asked for"
         measured = self._measure(None if missing else compiling)
-        return Baselines(measured, (("compile", missing),) if missing else (), degenerate)
+        found = None if self.refusal else self.options.adequacy or self._assess()
+        degenerate = self.refusal or (adequacy.degenerate(found) if found else "")
+        return Baselines(measured, (("compile", missing),) if missing else (), degenerate, found)
 
     @cached_property
     def _eager(self) -> Examinee:
@@ -220,7 +292,7 @@ class Courtroom:
             examinee.start_building(self.key, self.reference, "Model")
             return examinee
         cache = {} if self.options.cache is None else {"TORCHINDUCTOR_CACHE_DIR": str(self.options.cache)}
-        examinee = self.admit(stack, cache)
+        examinee = self.admit(stack, cache, self.options.caches)
         examinee.seconds = self.options.patience.compile
         examinee.start_building(self.key, self.reference, "Model", "torch.compile")
         return examinee
@@ -258,17 +330,29 @@ class Courtroom:
         if compiled:
             runners["compile"] = compiled
         samples: dict[BaselineName, list[float]] = {name: [] for name in runners}
-        for number in range(BASELINE_PAIRS + 1):
-            for name in list(runners)[:: 1 if number % 2 else -1]:
-                samples[name].append(timing.quietest(lambda n=name: self.fresh_lap(runners[n])).ns)
+        with self.options.quiet():
+            for number in range(BASELINE_PAIRS + 1):
+                for name in list(runners)[:: 1 if number % 2 else -1]:
+                    samples[name].append(timing.quietest(lambda n=name: self.fresh_lap(runners[n])).ns)
         measured = tuple(Measured(name, tuple(taken[1:])) for name, taken in samples.items())
         fastest = min(measured, key=lambda one: statistics.median(one.samples_ns))
         self._chosen = (fastest.name, runners[fastest.name])
         return measured
 
-    def _too_little(self) -> str:
-        """Prepares the answers of all cases, and says why they tell too little; "" where they tell enough."""
-        groups: dict[int, list[adequacy.Outputs]] = {}
-        for case in self.standards():
-            groups.setdefault(case.weights, []).append(self.key.answer(case).outputs)
-        return adequacy.degenerate(tuple(groups.values()), self.standard(self.first).allowed)
+    def _assess(self) -> Adequacy:
+        """What the cases can tell, by what the fastest baseline is held to; that baselines themselves are accepted."""
+        binding = (case for case in self.key.cases if case.binding)
+        found = adequacy.assess(
+            self.key, ((c, demand) for c in binding if (demand := self._standard(self.baseline, c)))
+        )
+        return replace(found, refused=(*self._baselines_refused(), *found.refused))
+
+    def _baselines_refused(self) -> Iterator[str]:
+        """Each baseline by what the fastest one is held to, on the first case."""
+        allowed = self.standard(self.first).allowed
+        for (_, case), measured in self._standards.items():
+            if case == self.first and measured:
+                told = zip(measured.errors, allowed, strict=True)
+                yield from (
+                    f"PyTorch: error {error:.2g}, allowed {limit:.2g}" for error, limit in told if error > limit
+                )

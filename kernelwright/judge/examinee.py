@@ -14,7 +14,7 @@ from kernelwright.judge.desk import Desk, Tray, Weights
 from kernelwright.judge.inputs import Case
 from kernelwright.judge.memory import dtype_name
 from kernelwright.judge.processes import Fault, Worker
-from kernelwright.judge.requests import Runner
+from kernelwright.judge.requests import Precision, Runner
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +29,20 @@ class Patience:
 PATIENCE = Patience()
 
 
+@dataclass(frozen=True, slots=True)
+class Way:
+    """Where every worker of a judge computes, and what arithmetic it may use."""
+
+    device: str
+    precision: Precision
+
+
 class Examinee:
     """A worker, its tray, and what it was last given. A context manager that owns both."""
 
-    def __init__(self, worker: Worker, weights: Weights, seconds: float) -> None:
+    def __init__(self, worker: Worker, weights: Weights, seconds: float, way: Way) -> None:
         self.worker, self.seconds = worker, seconds
-        self._weights = weights
+        self._weights, self._way = weights, way
         self._holds: object = None
         self._desk: Desk | None = None
         self._tray: Tray | None = None
@@ -48,7 +56,9 @@ class Examinee:
             self._tray.close()
 
     def start_building(self, key: AnswerKey, text: str, defines: str, runner: Runner = "as written") -> None:
-        self.worker.tell(requests.Build(text, defines, key.init_inputs, CONSTRUCTION_SEED, runner))
+        way = self._way
+        arguments = text, defines, key.init_inputs, CONSTRUCTION_SEED, runner, way.device, way.precision
+        self.worker.tell(requests.Build(*arguments))
 
     def finish_building(self, key: AnswerKey, seconds: float) -> None:
         """Raises Fault where the module's state is not the reference's, name by name."""
@@ -61,6 +71,10 @@ class Examinee:
     def holds(self, case: Case) -> bool:
         """Whether the weights of this case were the last ones given."""
         return self._holds == (case.weights, case.delivery)
+
+    def touched(self) -> str:
+        """What was written where weights are handed over; "" for nothing. Asked before others are given weights."""
+        return "memory of the weights" if self._weights.touched() else ""
 
     def sit(self, desk: Desk) -> None:
         if self._desk is not desk:
@@ -110,7 +124,19 @@ def check_state(told: object, key: AnswerKey) -> None:
         raise Fault(f"described no state: {str(told)[:200]}")
     for name in {**wanted, **told}:
         if told.get(name) != wanted.get(name):
-            raise Fault(f"state {name[:80]!r} is {_shown(told.get(name))}, expected {_shown(wanted.get(name))}")
+            difference = f"state {name[:80]!r} is {_shown(told.get(name))}, expected {_shown(wanted.get(name))}"
+            raise Fault(f"{difference}{_remedy(told, wanted)}")
+
+
+def _remedy(told: Mapping[str, object], wanted: Mapping[str, object]) -> str:
+    """What to do where names differ: weights are handed over by name."""
+    others = [name[:80] for name in told if name not in wanted]
+    if told.keys() == wanted.keys():
+        return ""
+    instead = f" has {', '.join(map(repr, others[:4]))} instead" if others else " lacks it"
+    return (
+        f"; ModelNew{instead}: name its parameters and buffers as Model does ({', '.join(list(wanted)[:4]) or 'none'})"
+    )
 
 
 def _shown(entry: object) -> str:

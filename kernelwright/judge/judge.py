@@ -6,7 +6,8 @@ import os
 import platform
 import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import TypeVar
@@ -14,15 +15,27 @@ from typing import TypeVar
 import torch
 
 from kernelwright.core.candidate import Candidate
-from kernelwright.core.outcome import Accepted, Baselines, Environment, Outcome, Rejected, Screened
+from kernelwright.core.outcome import (
+    Accepted,
+    Accuracy,
+    Adequacy,
+    Baselines,
+    Environment,
+    Outcome,
+    PeakMemory,
+    Rejected,
+    Screened,
+)
 from kernelwright.core.task import Task
 from kernelwright.judge import timing
 from kernelwright.judge.audit import audit
-from kernelwright.judge.courtroom import BaselineName, Courtroom, Options
-from kernelwright.judge.examinee import PATIENCE, Examinee, Patience
+from kernelwright.judge.courtroom import BaselineName, Courtroom, Options, Quiet
+from kernelwright.judge.examinee import PATIENCE, Examinee, Patience, Way
 from kernelwright.judge.inputs import State
+from kernelwright.judge.limits import Limits
 from kernelwright.judge.objection import Objection, during
-from kernelwright.judge.race import run_until_sure
+from kernelwright.judge.race import check_floor, run_until_sure
+from kernelwright.judge.sandbox import AUTO, choose
 from kernelwright.judge.verify import attempt, verify
 
 T = TypeVar("T")
@@ -43,6 +56,11 @@ def open_judge(
     patience: Patience = PATIENCE,
     seconds: float = 8.0,
     memory: int = 2 << 30,
+    master: bytes | None = None,
+    adequacy: Adequacy | None = None,
+    sandbox: str = AUTO,
+    limits: Limits | None = None,
+    quiet: Quiet = nullcontext,
 ) -> IsolatedJudge:
     """A judge for one task, to be used as a context manager. Nothing starts before the first question.
 
@@ -52,11 +70,34 @@ def open_judge(
     compiler: that candidates are built with, by name or path; "" for the first there is.
     cache: a folder where torch.compile's work on baselines is kept from run to run; trusted code only.
     seconds: that timing a candidate in one pair of processes may take. memory: bytes for kept answers.
+    master: the secret that all seeds derive from, to play a verdict again; drawn from the operating system where None.
+    adequacy: what the task can tell, if that was found before.
+    sandbox: what confines workers; "auto" for the best there is. limits: of each worker; None for the usual ones.
+    quiet: entered wherever calls are timed, so that processes which share the machine can make room for it.
+
+    Raises MachineError where this machine has no such sandbox.
     """
     threads = threads or torch.get_num_threads()
     variables = {"PATH": os.defpath} if variables is None else variables
     cores = cores or threads
-    options = Options(threads, cores, tuple(baselines), variables, compiler, cache, patience, seconds, memory)
+    way = Way(task.target.kind, task.contract.precision)
+    options = Options(
+        way,
+        threads,
+        cores,
+        tuple(baselines),
+        variables,
+        compiler,
+        cache,
+        patience,
+        seconds,
+        memory,
+        master or b"",
+        adequacy,
+        choose(sandbox),
+        limits,
+        quiet,
+    )
     return IsolatedJudge(task, state, options)
 
 
@@ -65,7 +106,7 @@ class IsolatedJudge:
 
     def __init__(self, task: Task, state: State | None, options: Options) -> None:
         self._task, self._options = task, options
-        self._court = Courtroom(task.reference, state, options)
+        self._court = Courtroom(task.reference, task.contract, state, options)
 
     def __enter__(self) -> IsolatedJudge:
         return self
@@ -76,7 +117,12 @@ class IsolatedJudge:
     @property
     def environment(self) -> Environment:
         versions = torch.__version__, platform.python_version()
-        return Environment(self._task.target, *versions, self._options.threads, _version())
+        return Environment(self._task.target, *versions, self._options.threads, _version(), self._options.sandbox)
+
+    @property
+    def master(self) -> bytes:
+        """What all seeds come from. A secret until the last verdict stands."""
+        return self._court.key.master
 
     def baselines(self) -> Baselines:
         return self._court.baselines
@@ -94,6 +140,11 @@ class IsolatedJudge:
     def examine(self, candidate: Candidate) -> Rejected | Accepted:
         with ExitStack() as stack:
             return settle(lambda: self._examine(candidate, stack))
+
+    def check(self, candidate: Candidate) -> Rejected | Accuracy:
+        """Every stage but the last: how far the candidate is from the truth, without timing it."""
+        with ExitStack() as stack:
+            return settle(lambda: self._verified(candidate, stack)[1])
 
     def _start(self, candidate: Candidate, stack: ExitStack) -> Examinee:
         audit(candidate.source)
@@ -117,20 +168,34 @@ class IsolatedJudge:
         with during("verify"):
             self._court.verification(examinee).check(first, self._court.standard(first))
             examinee.release()
-        with during("time"):
+        with during("time"), self._options.quiet():
             laps = [timing.quietest(lambda: self._court.fresh_lap(examinee)).ns for _ in range(SCREENING_LAPS + 1)]
         return Screened(statistics.median(laps[1:]))
 
-    def _examine(self, candidate: Candidate, stack: ExitStack) -> Accepted:
+    def _verified(self, candidate: Candidate, stack: ExitStack) -> tuple[Examinee, Accuracy]:
         court = self._court
+        audit(candidate.source)  # what can't be read costs no measurement
         _ = court.baselines
         examinee = self._finish(self._start(candidate, stack))
         with during("verify"):
-            accuracy = verify(court.verification(examinee), court.standards(), court.key.oracle.name)
+            spread, _ = court.spread
+            accuracy = verify(court.verification(examinee), court.standards(), court.key.oracle.name, spread)
             examinee.release()
-        with during("time"):
-            pairs = run_until_sure(court, examinee, lambda s: self._another(candidate, s), self._task.contract.gain)
-        return Accepted(accuracy, timing.as_timing(court.baseline_name, pairs))
+        return examinee, accuracy
+
+    def _examine(self, candidate: Candidate, stack: ExitStack) -> Accepted:
+        court = self._court
+        examinee, accuracy = self._verified(candidate, stack)
+        with during("time"), self._options.quiet():
+            memory = self._memory(examinee)
+            again = partial(self._another, candidate)
+            pairs, strict = run_until_sure(court, examinee, again, self._task.contract.gain)
+            check_floor(pairs, court.floor_ns)
+        return Accepted(accuracy, timing.as_timing(court.baseline_name, pairs, court.floor_ns, strict), memory)
+
+    def _memory(self, examinee: Examinee) -> PeakMemory | None:
+        candidate, baseline = self._court.peak(examinee), self._court.baseline_peak
+        return None if candidate is None or baseline is None else PeakMemory(baseline, candidate)
 
     def _another(self, candidate: Candidate, stack: ExitStack) -> Examinee:
         """The candidate in a new worker, as warm as the first."""

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from kernelwright.judge.cuda import DeviceArena
+
 ALIGNMENT = 64
 GUARD = 4160  # bytes between two tensors; no multiple of a page, so that tensors don't all share low address bits
 
@@ -36,12 +38,18 @@ class Slot:
 
 
 class Arena:
-    """One block of shared memory. `data` is its bytes."""
+    """One block of shared memory of the host. `data` is its bytes."""
+
+    handle: str | None = None
 
     def __init__(self, size: int, fd: int | None = None) -> None:
         self.size = max(size, mmap.PAGESIZE)
         self.fd = _anonymous_file(self.size) if fd is None else fd
         self.data = torch.frombuffer(mmap.mmap(self.fd, self.size), dtype=torch.uint8)
+
+    @property
+    def fds(self) -> tuple[int, ...]:
+        return (self.fd,)
 
     def close(self) -> None:
         """Gives the descriptor back. The memory goes when the last view of it does."""
@@ -49,6 +57,17 @@ class Arena:
         if self.fd >= 0:
             os.close(self.fd)
         self.fd = -1
+
+
+def new_arena(size: int, device: str) -> Arena | DeviceArena:
+    """Memory that workers can map, where that device computes."""
+    return DeviceArena(size) if device == "cuda" else Arena(size)
+
+
+def arrive(data: Tensor) -> None:
+    """Wait until what was written to device memory is there for other processes."""
+    if data.is_cuda:
+        torch.cuda.synchronize()
 
 
 def _anonymous_file(size: int) -> int:

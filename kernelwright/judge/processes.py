@@ -19,16 +19,20 @@ import torch
 
 import kernelwright
 from kernelwright.core.errors import MachineError
-from kernelwright.judge import requests, wire
+from kernelwright.judge import limits, reach, requests, sandbox, wire
+from kernelwright.judge.cuda import DeviceArena
+from kernelwright.judge.limits import Limits
 from kernelwright.judge.memory import Arena
+from kernelwright.judge.sandbox import Boundary, Kind
 
 READY = 120.0  # seconds that importing torch may take
-GRACE = 2.0  # seconds for a worker that hung up to be seen dead
+GRACE = 1.0  # seconds for a worker that hung up to be seen dead
 LOG_TAIL = 4000  # bytes of what a worker printed that are kept as detail
 REASON = 300  # characters of a worker's own words in a reason
+CPUCLOCK_SCHED = 2  # of the clock id that Linux gives a process: clock_getcpuclockid(3)
 
 BOOT = "import sys; sys.path[:0] = [{package!r}]; sys.path.append({torch!r}); " \
-       "from kernelwright.judge.template import main; main({fd}, {folder!r})"  # fmt: skip
+       "from kernelwright.judge.template import main; main({fd}, {folder!r}, {kind!r})"  # fmt: skip
 
 
 class Fault(Exception):
@@ -47,7 +51,7 @@ class Worker:
         self._connection, self._log = connection, log
         self._asked = 0
         self._pending: deque[int] = deque()
-        self._shared: dict[str, Arena] = {}
+        self._shared: dict[str, Arena | DeviceArena] = {}
         self._paused = False
 
     def __enter__(self) -> Worker:
@@ -83,28 +87,29 @@ class Worker:
             self._pending.popleft()
         return answer
 
-    def clock(self, request: object, seconds: float) -> int:
-        """Nanoseconds on this process's monotonic clock from sending the request to having its answer."""
+    def clock(self, request: object, seconds: float) -> tuple[int, dict[str, Any]]:
+        """Nanoseconds on this process's monotonic clock from waking the worker to having its answer; the answer."""
         self._asked += 1
         self._pending.append(self._asked)
         data = wire.frame((self._asked, request))
         deadline = time.monotonic() + seconds
         self._connection.settimeout(seconds)
         start = time.perf_counter_ns()
+        self.resume()
         try:
             self._connection.sendall(data)
             answer = self._receive(deadline, seconds)
         except ConnectionError:
-            raise self._death() from None
+            raise self.death() from None
         elapsed = time.perf_counter_ns() - start
         self._check(answer)
         self._pending.popleft()
-        return elapsed
+        return elapsed, answer
 
-    def share(self, name: str, arena: Arena) -> None:
+    def share(self, name: str, arena: Arena | DeviceArena) -> None:
         """Have the worker map this arena, unless it has it."""
         if self._shared.get(name) is not arena:
-            self.tell(requests.Map(name, arena.size), [arena.fd])
+            self.tell(requests.Map(name, arena.size, arena.handle), arena.fds)
             self._shared[name] = arena
 
     def pause(self) -> None:
@@ -122,6 +127,16 @@ class Worker:
         """Nanoseconds that its threads have stood in line for a core since they started; 0 where nobody counts."""
         counters = Path(f"/proc/{self.pid}/task").glob("*/schedstat")
         return sum(int(counter.read_text().split()[1]) for counter in counters)
+
+    def cpu_ns(self) -> int:
+        """Processor time of all its threads since it started, in nanoseconds; 0 where nobody tells."""
+        if sys.platform != "linux":
+            return 0
+        return time.clock_gettime_ns(~self.pid << 3 | CPUCLOCK_SCHED)
+
+    def descendants(self) -> set[int]:
+        """The processes that it has started and that are still there; none where nobody tells."""
+        return {pid for pid, _ in limits.descendants(self.pid)} - {self.pid}
 
     def output(self) -> str:
         """The end of what the worker printed, for people."""
@@ -151,7 +166,7 @@ class Worker:
         except TimeoutError:
             raise Fault(f"did not return within {seconds:g} s", self.output()) from None
         except EOFError:
-            raise self._death() from None
+            raise self.death() from None
         except wire.BadFrame as error:
             raise Fault(f"wrote to the judge's socket: {error}", self.output()) from None
 
@@ -161,7 +176,8 @@ class Worker:
         if "failed" in answer:
             raise Fault(str(answer["failed"])[:REASON], f"{answer.get('detail', '')}\n{self.output()}".strip())
 
-    def _death(self) -> Fault:
+    def death(self) -> Fault:
+        """How it ended, as the reason of a refusal."""
         printed = self.output()
         how = self.end(GRACE)
         return Fault(f"the process {how}", printed)
@@ -170,16 +186,36 @@ class Worker:
 class Workshop:
     """Owns the template process that workers are forked from. A context manager; nothing of it outlives it."""
 
-    def __init__(self, variables: Mapping[str, str], threads: int, compiler: str = "") -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="kernelwright-"))
+    def __init__(
+        self,
+        variables: Mapping[str, str],
+        threads: int,
+        compiler: str = "",
+        kind: Kind | None = None,
+        limit: Limits | None = None,
+        *,
+        caches: Sequence[Path] = (),
+        device: str = "cpu",
+    ) -> None:
+        """kind: the sandbox, the best there is where None. caches: folders that single workers may be let into."""
+        self.kind: Kind = kind or sandbox.choose()
+        self.folder = Path(tempfile.mkdtemp(prefix="kernelwright-")).resolve()
         self._variables, self._threads, self._compiler = dict(variables), threads, compiler
+        self._limits = limit or limits.granting()
+        self._caches = tuple(str(_made(cache)) for cache in caches)
+        self._readable = reach.readable(_packages(), compiler, device)
+        self._devices = reach.writable(device)
+        self._inner: dict[int, int] = {}  # pids as the template knows them
         self._started = 0
         self._ready = False
         self._connection, theirs = socket.socketpair()
+        around = self._boundary(str(self.folder), *self._caches)
+        command = [sys.executable, "-I", "-c", self._boot(theirs.fileno())]
+        environment = {"HOME": str(self.folder), **self._variables}
         with theirs, self._log_path.open("wb") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-I", "-c", self._boot(theirs.fileno())], pass_fds=[theirs.fileno()],
-                env=self._variables, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+                sandbox.wrapped(command, around, str(self.folder)), pass_fds=[theirs.fileno()], env=environment,
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
 
     def __enter__(self) -> Workshop:
@@ -195,30 +231,65 @@ class Workshop:
             self._process.wait()
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def start(self, variables: Mapping[str, str] | None = None) -> Worker:
-        """A new worker. `variables` are added to its environment."""
+    def start(self, variables: Mapping[str, str] | None = None, *, caches: Sequence[Path] = ()) -> Worker:
+        """A new worker. `variables` are added to its environment, and it may write to these caches of ours."""
         self._started += 1
         folder = self.folder / str(self._started)
         folder.mkdir()
         ours, theirs = socket.socketpair()
         with tempfile.TemporaryFile(dir=self.folder) as file:
             log = os.dup(file.fileno())
-        added = {**self._variables, **(variables or {})}
-        request = requests.Start(str(folder), added, self._threads, self._compiler)
+        added = {**self._variables, "OMP_NUM_THREADS": str(self._threads), **(variables or {})}
+        boundary = self._boundary(str(folder), *map(str, caches))
+        request = requests.Start(str(folder), added, self._threads, self._compiler, boundary, self._limits)
         with theirs:
             answer = self._ask(request, [theirs.fileno(), log])
-        return Worker(self, int(answer["pid"]), ours, log, folder)
+        worker = Worker(self, self._outer(int(answer["pid"])), ours, log, folder)
+        if not answer["confined"]:
+            printed = worker.output()
+            worker.end()
+            raise MachineError(
+                f"a worker could not be confined by {self.kind}, and was ended; it {printed or 'is gone'}"
+            )
+        return worker
+
+    def offspring(self) -> set[int]:
+        """Workers, and what they have started; orphans of theirs too."""
+        template = self._template()
+        return {pid for pid, _ in limits.descendants(template)} - {template}
 
     def end(self, pid: int, grace: float) -> str:
-        return str(self._ask(requests.End(pid, grace))["how"])
+        return str(self._ask(requests.End(self._inner.pop(pid, pid), grace))["how"])
 
     @property
     def _log_path(self) -> Path:
         return self.folder / "template.log"
 
+    def _boundary(self, *writable: str) -> Boundary:
+        hidden = (str(self.folder), *self._caches)
+        return Boundary(self.kind, self._readable, (*writable, *self._devices), hidden)
+
     def _boot(self, fd: int) -> str:
-        package, torch_home = (str(Path(module.__file__ or "").parents[1]) for module in (kernelwright, torch))
-        return BOOT.format(package=package, torch=torch_home, fd=fd, folder=str(self.folder))
+        package, torch_home = (str(path) for path in (_packages()[0].parent, _packages()[1]))
+        return BOOT.format(package=package, torch=torch_home, fd=fd, folder=str(self.folder), kind=self.kind)
+
+    def _outer(self, inner: int) -> int:
+        """The pid of a worker as this process knows it; the template may live in a namespace of its own."""
+        if self.kind != "bubblewrap":
+            return inner
+        template = self._template()
+        for pid in limits.children(template, template):
+            if limits.innermost(pid) == inner:
+                self._inner[pid] = inner
+                return pid
+        raise MachineError(f"worker {inner} of {self._process.pid} was gone before it began")
+
+    def _template(self) -> int:
+        """The pid of the template as this process knows it."""
+        if self.kind != "bubblewrap":
+            return self._process.pid
+        (template,) = limits.children(self._process.pid, self._process.pid)
+        return template
 
     def _ask(self, request: object, fds: Sequence[int] = ()) -> dict[str, Any]:
         try:
@@ -229,3 +300,13 @@ class Workshop:
         except (EOFError, ConnectionError, TimeoutError) as error:
             log = self._log_path.read_text(errors="replace")[-LOG_TAIL:] if self._log_path.exists() else ""
             raise MachineError(f"the process that forks workers is gone ({error}); it printed: {log}") from error
+
+
+def _packages() -> tuple[Path, Path]:
+    """This package, and the folder that PyTorch is installed in."""
+    return Path(kernelwright.__file__ or "").resolve().parent, Path(torch.__file__ or "").resolve().parents[1]
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder.resolve()

@@ -6,10 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from kernelwright.judge.limits import Limits
 from kernelwright.judge.memory import Slot
+from kernelwright.judge.sandbox import Boundary
 
 Delivery = Literal["load_state_dict", "in place"]
 Runner = Literal["as written", "torch.compile"]
+Precision = Literal["parity", "tf32"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +23,8 @@ class Start:
     variables: Mapping[str, str]
     threads: int
     compiler: str
+    boundary: Boundary
+    limits: Limits
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,21 +37,24 @@ class End:
 
 @dataclass(frozen=True, slots=True)
 class Build:
-    """Import the source and construct the class that it defines."""
+    """Import the source, construct the class that it defines, and move the module to the device."""
 
     source: str
     defines: str
     init_inputs: tuple[Any, ...]
     seed: int
     runner: Runner = "as written"
+    device: str = "cpu"
+    precision: Precision = "parity"
 
 
 @dataclass(frozen=True, slots=True)
 class Map:
-    """Map the memory that comes with this request, under a name."""
+    """Map memory under a name: what comes as a descriptor, or device memory by its handle."""
 
     name: str
     size: int
+    handle: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +74,26 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Call the module on the first `count` sets of arguments and keep what it returns."""
+    """Call the module on the first `count` sets of arguments, keep what it returns, and say where that lies."""
 
     count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """Say how another process can open the device memory at these addresses."""
+
+    addresses: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Trim:
+    """Give memory that is not in use back to the system, and start counting the peak anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class Peak:
+    """Say how many bytes of device memory were in use at most since `Trim`, beyond those in use then."""
 
 
 @dataclass(frozen=True, slots=True)

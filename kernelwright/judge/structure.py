@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 from torch import Tensor
@@ -66,8 +66,14 @@ def extent(tensor: Tensor) -> tuple[int, int]:
     return start, start + span(tensor.shape, tensor.stride()) * tensor.element_size()
 
 
-def difference(got: dict[str, Any], wanted: dict[str, Any], where: str = "the output") -> str:
-    """Where two descriptions differ, in one line; "" where they don't. An output may own its memory in any case."""
+def difference(
+    got: dict[str, Any], wanted: dict[str, Any], where: str = "the output", returned: Collection[int] = ()
+) -> str:
+    """Where two descriptions differ, in one line; "" where they don't.
+
+    An output may own its memory even where the reference's does not, unless that is an input which the reference
+    writes to (`returned`, by position) and hands back: callers may count on either being the other.
+    """
     if got.get("kind") != wanted["kind"]:
         return f"{where} is a {got.get('kind')!s:.80}, expected a {wanted['kind']}"
     for fact in ("shape", "dtype", "device", "value", "keys"):
@@ -75,8 +81,10 @@ def difference(got: dict[str, Any], wanted: dict[str, Any], where: str = "the ou
             return f"{where} has {fact} {got.get(fact)!s:.200}, expected {wanted.get(fact)}"
     if got.get("alias") not in ("", None, wanted.get("alias")):
         return f"{where} shares memory with {got.get('alias')!s:.80}; the reference's does not"
+    if wanted.get("alias") in [f"input {i}" for i in returned] and got.get("alias") != wanted["alias"]:
+        return f"{where} is new memory; the reference's shares it with {wanted['alias']}, which it writes to"
     items, wanted_items = got.get("items", []), wanted.get("items", [])
     if not isinstance(items, list) or len(items) != len(wanted_items):
         return f"{where} holds {len(items)} values, expected {len(wanted_items)}"
     pairs = enumerate(zip(items, wanted_items, strict=True))
-    return next((found for i, pair in pairs if (found := difference(*pair, where=f"output {i}"))), "")
+    return next((found for i, pair in pairs if (found := difference(*pair, f"output {i}", returned))), "")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,8 @@ from kernelwright.judge.inputs import Case
 from kernelwright.judge.numerics import Deviation
 from kernelwright.judge.objection import Objection
 from kernelwright.judge.structure import difference
+
+Found = Sequence[Deviation]
 
 HOPELESS = 1 / 64  # where PyTorch itself is so far from the truth, a case can tell nothing
 
@@ -50,15 +52,25 @@ def attempt(examinee: Examinee, desk: Desk, key: AnswerKey, case: Case) -> None:
     examinee.run()
 
 
-def handed_over(examinee: Examinee, answer: Answer) -> tuple[tuple[Tensor, ...], Mapping[str, Tensor]]:
-    """The tensors that are judged, outputs and then changed state, and the whole state."""
+def handed_over(examinee: Examinee, desk: Desk, answer: Answer) -> tuple[tuple[Tensor, ...], Mapping[str, Tensor]]:
+    """The tensors that are judged, in the answer's order, and the whole state. Views until the next request."""
     outputs = examinee.outputs()[0]
     state = examinee.state()
-    return (*outputs, *(state[name] for name in answer.changed)), state
+    return (*outputs, *desk.left_in(0, answer.written), *(state[name] for name in answer.changed)), state
 
 
-def truths(answer: Answer) -> tuple[Tensor, ...]:
-    return (*answer.outputs, *answer.changed.values())
+def deviations(tensors: Sequence[Tensor], answer: Answer, baseline: Sequence[Tensor | None], tie: float) -> Found:
+    """How far each tensor is from the truth: candidates, baselines and the judge's own mutants are all compared here.
+
+    Outputs that are positions may differ from the oracle's, and from the baseline's, where values differ by `tie`.
+    """
+    found: list[Deviation] = []
+    for i, (got, truth, other) in enumerate(zip(tensors, answer.truths, baseline, strict=True)):
+        pick = answer.picks.get(i)
+        found.append(numerics.deviation(got, truth, other))
+        if pick and math.isinf(found[-1].error):
+            found[-1] = numerics.deviation(pick.settled(got, truth, tie), truth, other)
+    return found
 
 
 def standard(baseline: Examinee, desk: Desk, key: AnswerKey, case: Case) -> Standard | None:
@@ -69,40 +81,42 @@ def standard(baseline: Examinee, desk: Desk, key: AnswerKey, case: Case) -> Stan
         return None
     baseline.spoil()
     attempt(baseline, desk, key, case)
-    tensors, _ = handed_over(baseline, answer)
-    errors, limits, kept = [], [], []
-    for got, wanted in zip(tensors, truths(answer), strict=True):
-        error = numerics.deviation(got, wanted, got).error
-        errors.append(error)
-        limits.append(numerics.allowed(numerics.floor(got.dtype, key.oracle.length), error))
-        plain = got.is_floating_point() and bool(got.isfinite().all())
-        kept.append(None if plain else got.clone())
+    tensors, _ = handed_over(baseline, desk, answer)
+    measured = measure(key, answer, tensors)
     baseline.release()
-    measured = Standard(tuple(errors), tuple(limits), tuple(kept))
     return None if measured.hopeless else measured
 
 
-class Verification:
-    """The checks of one candidate, each raising Objection."""
+def measure(key: AnswerKey, answer: Answer, tensors: Sequence[Tensor]) -> Standard:
+    """What is demanded where PyTorch itself hands these over. To be called after `key.expect`."""
+    errors = tuple(found.error for found in deviations(tensors, answer, tensors, key.tie))
+    floors = [numerics.floor(got.dtype, key.oracle.length) for got in tensors]
+    limits = tuple(numerics.allowed(floor, error) for floor, error in zip(floors, errors, strict=True))
+    kept = (None if got.is_floating_point() and bool(got.isfinite().all()) else got.clone() for got in tensors)
+    return Standard(errors, limits, tuple(kept))
 
-    def __init__(self, examinee: Examinee, desk: Desk, key: AnswerKey, description: Mapping[str, Any]) -> None:
-        self._examinee, self._desk, self._key, self._description = examinee, desk, key, description
+
+class Verification:
+    """The checks of one candidate, each raising Objection. `desk_for` says where a case is laid out."""
+
+    def __init__(
+        self, examinee: Examinee, desk_for: Callable[[Case], Desk], key: AnswerKey, description: Mapping[str, Any]
+    ) -> None:
+        self._examinee, self._desk_for, self._key, self._description = examinee, desk_for, key, description
 
     def check(self, case: Case, wanted: Standard) -> tuple[FamilyError, ...]:
-        """One case: metadata, inputs untouched, values, state."""
-        self._examinee.spoil()
-        attempt(self._examinee, self._desk, self._key, case)
+        """One case: metadata, inputs untouched, values, state. A case that does not bind objects to no value."""
+        self._attempt(case)
         self._check_form(case)
         answer = self._key.answer(case)
-        tensors, state = handed_over(self._examinee, answer)
-        found = [numerics.deviation(*pair) for pair in zip(tensors, truths(answer), wanted.baseline, strict=True)]
-        names = _names(answer)
-        for name, deviation, allowed in zip(names, found, wanted.allowed, strict=True):
-            if not deviation.error <= allowed:
-                raise Objection("verify", f'family "{case.name}", {name}, {explain(deviation, allowed)}')
+        tensors, state = handed_over(self._examinee, self._desk_for(case), answer)
+        found = deviations(tensors, answer, wanted.baseline, self._key.tie)
+        for name, deviation, allowed in zip(answer.names, found, wanted.allowed, strict=True):
+            if case.binding and not deviation.error <= allowed:
+                raise Objection("verify", f"{self._key.place(case)}, {name}, {explain(deviation, allowed)}")
         self._check_kept_state(case, answer, state)
         return tuple(
-            FamilyError(case.name, i, deviation.error, error, allowed)
+            FamilyError(case.name, i, deviation.error, error, allowed, case.binding)
             for i, (deviation, error, allowed) in enumerate(zip(found, wanted.errors, wanted.allowed, strict=True))
         )
 
@@ -111,55 +125,63 @@ class Verification:
         first, second = self._again(case), self._again(case)
         told = apart(first, second, [allowed / 4 for allowed in wanted.allowed])
         if told:
-            raise Objection("verify", f'family "{case.name}", second run on the same bytes: {told}')
+            raise Objection("verify", f"{self._key.place(case)}, second run on the same bytes: {told}")
         return all(_same_bytes(one, other) for one, other in zip(first, second, strict=True))
 
-    def spread(self, case: Case) -> str:
-        """How two runs on the same bytes differ by more than rounding explains; "" where they don't."""
+    def spread(self, case: Case) -> tuple[float, str]:
+        """How far two runs on the same bytes differ, and where, if by more than rounding explains."""
         first, second = self._again(case), self._again(case)
-        return apart(first, second, [numerics.floor(one.dtype, self._key.oracle.length) for one in first])
+        largest = max(
+            (numerics.deviation(other, one).error for one, other in zip(first, second, strict=True)), default=0.0
+        )
+        return largest, apart(first, second, [numerics.floor(one.dtype, self._key.oracle.length) for one in first])
 
     def check_outputs_stay(self, case: Case, other: Case) -> None:
         """An output that was handed out must not change when inputs are overwritten and the next call runs."""
         if _shares(self._description):
             return
-        self._examinee.spoil()
-        attempt(self._examinee, self._desk, self._key, case)
+        self._attempt(case)
         before = [tensor.clone() for tensor in self._examinee.outputs()[0]]
-        attempt(self._examinee, self._desk, self._key, other)
+        attempt(self._examinee, self._desk_for(other), self._key, other)
         for i, (one, now) in enumerate(zip(before, self._examinee.outputs()[0], strict=True)):
             if not _same_bytes(one, now):
                 raise Objection("verify", f"output {i} of one call changes when the next call runs: memory is reused")
 
-    def _again(self, case: Case) -> list[Tensor]:
+    def _attempt(self, case: Case) -> None:
         self._examinee.spoil()
-        attempt(self._examinee, self._desk, self._key, case)
-        tensors, _ = handed_over(self._examinee, self._key.answer(case))
+        attempt(self._examinee, self._desk_for(case), self._key, case)
+
+    def _again(self, case: Case) -> list[Tensor]:
+        self._attempt(case)
+        tensors, _ = handed_over(self._examinee, self._desk_for(case), self._key.answer(case))
         return [tensor.clone() for tensor in tensors]
 
     def _check_form(self, case: Case) -> None:
-        told = difference(dict(self._examinee.describe()), dict(self._description))
+        desk = self._desk_for(case)
+        told = difference(dict(self._examinee.describe()), dict(self._description), returned=desk.written)
         if told:
-            raise Objection("verify", f'family "{case.name}": {told}')
-        touched = self._desk.touched()
+            raise Objection("verify", f"{self._key.place(case)}: {told}")
+        touched = desk.touched() or self._examinee.touched()
         if touched:
-            raise Objection("verify", f'family "{case.name}": {touched} was overwritten; the reference leaves it alone')
+            raise Objection(
+                "verify", f"{self._key.place(case)}: {touched} was overwritten; the reference leaves it alone"
+            )
 
     def _check_kept_state(self, case: Case, answer: Answer, state: Mapping[str, Tensor]) -> None:
         given = self._key.states[case.weights]
         changed = [name for name in state if name not in answer.changed and not _same_bytes(state[name], given[name])]
         if changed:
             told = f"state {changed[0]!r} is not what was given; the reference leaves it alone"
-            raise Objection("verify", f'family "{case.name}": {told}')
+            raise Objection("verify", f"{self._key.place(case)}: {told}")
 
 
-def verify(examination: Verification, standards: Mapping[Case, Standard], oracle: str) -> Accuracy:
-    """All checks, cheapest reasons first."""
+def verify(examination: Verification, standards: Mapping[Case, Standard], oracle: str, spread: float) -> Accuracy:
+    """All checks, cheapest reasons first. `spread` is the reference's own, from run to run."""
     order = tuple(standards)
     errors = [error for case in order for error in examination.check(case, standards[case])]
     same = examination.check_repeat(order[0], standards[order[0]])
     examination.check_outputs_stay(order[0], order[-1])
-    return Accuracy(oracle, tuple(errors), same)
+    return Accuracy(oracle, tuple(errors), same, spread)
 
 
 def apart(first: Sequence[Tensor], second: Sequence[Tensor], limits: Sequence[float]) -> str:
@@ -172,16 +194,13 @@ def apart(first: Sequence[Tensor], second: Sequence[Tensor], limits: Sequence[fl
 
 
 def explain(deviation: Deviation, allowed: float) -> str:
+    """Where, what, and by how much it may differ."""
     got, wanted = deviation.got, deviation.wanted
     if not isinstance(wanted, float):
         return f"at {list(deviation.at)}: got {got}, expected {wanted}"
     limit = allowed * deviation.magnitude
     margin = f", allowed {limit:.2g}" if math.isfinite(wanted) else ""
     return f"at {list(deviation.at)}: got {got:.9g}, expected {wanted:.9g}{margin}"
-
-
-def _names(answer: Answer) -> Sequence[str]:
-    return [f"output {i}" for i in range(len(answer.outputs))] + [f"state {name!r}" for name in answer.changed]
 
 
 def _shares(description: Mapping[str, Any]) -> bool:

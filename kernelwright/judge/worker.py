@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import ctypes
+import dataclasses
+import gc
 import importlib.util
 import socket
 import sys
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +18,7 @@ from torch import Tensor, nn
 
 from kernelwright import runtime
 from kernelwright.core.errors import first_line
-from kernelwright.judge import requests, wire
+from kernelwright.judge import cuda, requests, wire
 from kernelwright.judge.memory import Arena, Slot, dtype_name
 from kernelwright.judge.structure import describe, leaves, overlap
 
@@ -24,6 +27,8 @@ RECYCLED = 32 << 20  # bytes; glibc never keeps a freed block that is larger
 NEVER = (1 << 31) - 1
 HUGE = 0x01  # complement 0xFE: -1.7e38 in float32 and bfloat16, NaN in float16
 DETAIL = 8000  # characters of a traceback
+MOST_BLOCKS = 256  # idle blocks of device memory that are filled
+Event = torch.cuda.Event  # bound before a candidate can put something else in its place
 
 
 class Workbench:
@@ -32,18 +37,29 @@ class Workbench:
     def __init__(self) -> None:
         self.module: nn.Module = nn.Module()
         self.call: Any = None
-        self.arenas: dict[str, Arena] = {}
+        self.device = "cpu"
+        self.allocated = 0
+        self.settle: Callable[[], None] = lambda: None
+        self.arenas: dict[str, Arena | cuda.DeviceArena] = {}
         self.calls: list[tuple[Any, ...]] = []
         self.kept: list[Any] = []
 
     def answer(self, request: object, fds: list[int]) -> dict[str, Any]:
+        """What was asked, done to the end: also on the device."""
+        done = self.do(request, fds)
+        self.settle()
+        return done
+
+    def do(self, request: object, fds: list[int]) -> dict[str, Any]:
         match request:
             case requests.Run():
                 return self.run(request.count)
+            case requests.Export():
+                return {"places": [dataclasses.astuple(cuda.place_of(address)) for address in request.addresses]}
             case requests.Build():
                 return self.build(request)
             case requests.Map():
-                self.arenas[request.name] = Arena(request.size, *fds)
+                self.arenas[request.name] = mapped(request, fds)
             case requests.SetState():
                 self.set_state(request)
             case requests.Place():
@@ -59,17 +75,31 @@ class Workbench:
                 fill_fresh_memory(0)
             case requests.Spoil():
                 self.spoil()
+            case requests.Trim():
+                self.trim()
+            case requests.Peak():
+                return {"bytes": torch.cuda.max_memory_allocated() - self.allocated}
             case _:
                 raise TypeError(f"unknown request {request!r}")
         return {}
 
     def build(self, request: requests.Build) -> dict[str, Any]:
+        self.choose(request.device, request.precision)
         torch.manual_seed(request.seed)
         model = getattr(load(request.source), request.defines)
-        self.module = model(*request.init_inputs)
+        self.module = model(*request.init_inputs).to(self.device)
         self.call = torch.compile(self.module) if request.runner == "torch.compile" else self.module
         state = self.module.state_dict()
         return {"state": {name: [list(value.shape), dtype_name(value.dtype)] for name, value in state.items()}}
+
+    def choose(self, device: str, precision: str) -> None:
+        """Before any of the candidate's code is there: where to compute, and how precisely."""
+        self.device = device
+        if precision == "tf32":
+            torch.set_float32_matmul_precision("high")
+        if device == "cuda":
+            torch.cuda.init()
+            self.settle = torch.cuda.synchronize
 
     def set_state(self, request: requests.SetState) -> None:
         data = self.arenas["state"].data
@@ -84,9 +114,13 @@ class Workbench:
         return value.view(self.arenas["inputs"].data) if isinstance(value, Slot) else value
 
     def run(self, count: int) -> dict[str, Any]:
-        for arguments in self.calls[:count]:
-            self.kept.append(self.call(*arguments))
-        return {"done": count}
+        """The calls, on the device's own clock too where it has one. The judge believes none of it."""
+        clock = Stopwatch() if self.device == "cuda" else None
+        returned = [self.call(*arguments) for arguments in self.calls[:count]]
+        device_ns = clock.stop() if clock else 0.0
+        self.kept += returned
+        return {"done": count, "at": [[whereabouts(leaf) for leaf in leaves(value)] for value in returned],
+                "device_ns": device_ns}  # fmt: skip
 
     def owners(self) -> list[tuple[str, Tensor]]:
         """What outputs may not share memory with unless the reference's do, by name."""
@@ -104,6 +138,16 @@ class Workbench:
         for name, slot in request.slots.items():
             copy(state[name], slot, self.arenas["outputs"].data)
 
+    def trim(self) -> None:
+        self.kept.clear()
+        runtime.release()
+        gc.collect()
+        if self.device == "cuda":
+            torch.cuda.empty_cache()
+            torch.cuda.reset_peak_memory_stats()
+            self.allocated = torch.cuda.memory_allocated()
+        give_back_freed_memory()
+
     def spoil(self) -> None:
         """A forward that reads what it has not written finds NaN in reused memory and huge numbers in fresh memory."""
         fill_fresh_memory(HUGE)
@@ -112,6 +156,30 @@ class Workbench:
             if not any(overlap(leaf, owner) for owner in owners):
                 fill(leaf, 0xFF)
         self.kept.clear()
+        if self.device == "cuda":
+            fill_idle_blocks(0xFF)
+
+
+class Stopwatch:
+    """Nanoseconds of device time, from here to `stop`, by events on the current stream."""
+
+    def __init__(self) -> None:
+        self.start, self.end = Event(enable_timing=True), Event(enable_timing=True)
+        self.start.record()
+
+    def stop(self) -> float:
+        self.end.record()
+        self.end.synchronize()
+        return self.start.elapsed_time(self.end) * 1e6
+
+
+def mapped(request: requests.Map, fds: list[int]) -> Arena | cuda.DeviceArena:
+    return Arena(request.size, *fds) if request.handle is None else cuda.DeviceArena(request.size, request.handle)
+
+
+def whereabouts(leaf: Tensor) -> list[int]:
+    """The address of the first element, and the strides."""
+    return [leaf.data_ptr(), *leaf.stride()]
 
 
 def load(source: str) -> Any:
@@ -135,7 +203,16 @@ def copy(leaf: Tensor, slot: Slot, data: Tensor) -> None:
 
 def fill(leaf: Tensor, byte: int) -> None:
     """Every byte of the storage behind this tensor."""
-    torch.empty(0, dtype=torch.uint8).set_(leaf.untyped_storage()).fill_(byte)
+    torch.empty(0, dtype=torch.uint8, device=leaf.device).set_(leaf.untyped_storage()).fill_(byte)
+
+
+def fill_idle_blocks(byte: int) -> None:
+    """Every block that PyTorch's device allocator holds and nobody uses, as far as it hands them out again."""
+    segments = torch.cuda.memory_snapshot()
+    idle = [block["size"] for part in segments for block in part["blocks"] if block["state"] == "inactive"]
+    taken = [torch.empty(size, dtype=torch.uint8, device="cuda") for size in sorted(idle, reverse=True)[:MOST_BLOCKS]]
+    for block in taken:
+        block.fill_(byte)
 
 
 def fill_fresh_memory(byte: int) -> None:
@@ -151,6 +228,12 @@ def keep_freed_memory() -> None:
     """
     allocator_option(M_MMAP_THRESHOLD, RECYCLED)
     allocator_option(M_TRIM_THRESHOLD, NEVER)
+
+
+def give_back_freed_memory() -> None:
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
 
 
 def allocator_option(option: int, value: int) -> None:

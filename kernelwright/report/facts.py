@@ -8,12 +8,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from kernelwright.core.candidate import Candidate
+from kernelwright.core.certificate import Certificate
 from kernelwright.core.codec import digest, encode
 from kernelwright.core.conversation import Conversation
 from kernelwright.core.outcome import Accepted, Accuracy, Baselines, Choice, Keep, Outcome, Rejected, Screened, Trial
 from kernelwright.core.stats import interval, median_ms, speedup, verdict
 from kernelwright.core.task import Task
-from kernelwright.report.rows import nearest_to_limit, slower_reason
+from kernelwright.judge.certificate import VALUES, Finding, Paper, as_data
+from kernelwright.report.rows import headline, nearest_to_limit, slower_reason
 from kernelwright.store import Record
 
 Facts = dict[str, Any]
@@ -148,3 +150,35 @@ def judged(outcome: Rejected | Accepted, gain: float) -> Facts:
     if facts["verdict"] == "FASTER":
         return {"accepted": True, "stage": None, "reason": "", "detail": "", **facts}
     return {"accepted": False, "stage": "time", "reason": slower_reason(outcome.timing, gain), "detail": "", **facts}
+
+
+def certified(certificate: Certificate) -> Facts:
+    """The judgement, what this task and machine add to it, and the whole certificate."""
+    outcome, baselines = certificate.outcome, certificate.baselines
+    measured = outcome if isinstance(outcome, Accepted) else None
+    return {
+        **judged(outcome, certificate.task.contract.gain),
+        "headline": headline(outcome, certificate.task.contract.gain),
+        "pytorch": medians(baselines) if baselines else None,
+        "degenerate": baselines.degenerate if baselines else None,
+        "adequacy": plain(baselines.adequacy) if baselines and baselines.adequacy else None,
+        "memory": plain(measured.memory) if measured and measured.memory else None,
+        "floor_ms": measured.timing.floor_ns / 1e6 if measured and measured.timing.floor_ns else None,
+        "precision": certificate.task.contract.precision,
+        "sandbox": certificate.environment.sandbox,
+        "certificate": as_data(certificate),
+    }
+
+
+def verified(paper: Paper, findings: Sequence[Finding]) -> Facts:
+    """Whether a certificate holds, question by question. True only where nothing was refuted or left without values."""
+    answers = {finding.answer for finding in findings}
+    answered = all(finding.question != VALUES for finding in findings)
+    checks = [{"question": one.question, "answer": one.answer, "told": one.told} for one in findings]
+    return {
+        "holds": "does not hold" not in answers and answered,
+        "checks": checks,
+        "headline": headline(paper.certificate.outcome, paper.certificate.task.contract.gain),
+        "date": paper.certificate.date,
+        "digest": paper.data["digest"],
+    }

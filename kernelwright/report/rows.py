@@ -7,11 +7,13 @@ from datetime import datetime
 
 from kernelwright.choose import describe
 from kernelwright.core.candidate import Candidate, Handmade, Searched, Stored, Written
+from kernelwright.core.certificate import Certificate
 from kernelwright.core.codec import digest
 from kernelwright.core.conversation import Conversation
 from kernelwright.core.outcome import (
     Accepted,
     Accuracy,
+    Adequacy,
     Baselines,
     Choice,
     FamilyError,
@@ -23,8 +25,9 @@ from kernelwright.core.outcome import (
     Trial,
 )
 from kernelwright.core.spec import InputSpec, ScalarSpec, Target
-from kernelwright.core.stats import median_ms, spread, verdict
+from kernelwright.core.stats import interval, median_ms, speedup, spread, verdict
 from kernelwright.core.task import Task
+from kernelwright.judge.certificate import Finding
 
 SHOWN = 12  # digits of a digest: enough to be unique in any store that fits on a disk
 LABEL = 10  # columns of the word that a line starts with
@@ -165,14 +168,95 @@ def nearest_to_limit(accuracy: Accuracy) -> FamilyError:
 
 
 def judgement_lines(outcome: Rejected | Accepted, gain: float) -> Iterator[str]:
-    """What the judge says of one file."""
+    """What the judge says of one file: the verdict first, then what it rests on."""
+    yield headline(outcome, gain)
     if isinstance(outcome, Rejected):
-        yield line("rejected", f"at {outcome.stage}: {outcome.reason}")
-        yield from (" " * (LABEL + 1) + each for each in outcome.detail.splitlines())
+        yield from (" " * (LABEL + 1) + printable(each) for each in outcome.detail.splitlines())
         return
-    label = "accepted" if verdict(outcome.timing, gain) == "FASTER" else "rejected"
-    yield line(label, fate(outcome, gain))
+    yield line("kernel", time_text(outcome.timing))
     yield line("accuracy", accuracy_text(outcome.accuracy))
+    if outcome.memory:
+        ours, theirs = bytes_text(outcome.memory.candidate), bytes_text(outcome.memory.baseline)
+        yield line("memory", f"{ours} at its peak, {outcome.timing.baseline} {theirs}")
+
+
+def headline(outcome: Rejected | Accepted, gain: float) -> str:
+    """`ACCEPTED 2.10x [2.09, 2.11] of compile`, or why not."""
+    if isinstance(outcome, Rejected):
+        return printable(f"REJECTED {outcome.stage}: {outcome.reason}")
+    low, high = interval(outcome.timing)
+    figures = f"{speedup(outcome.timing):.2f}x [{low:.2f}, {high:.2f}] of {outcome.timing.baseline}"
+    told = verdict(outcome.timing, gain)
+    return f"ACCEPTED {figures}" if told == "FASTER" else f"RIGHT, NOT FASTER {figures}: {told}"
+
+
+def time_text(timing: Timing) -> str:
+    """Both medians over all pairs, and what no kernel can beat."""
+    ours, theirs = milliseconds(median_ms(timing.candidate_ns)), milliseconds(median_ms(timing.baseline_ns))
+    floor = f"; no kernel can take less than {milliseconds(timing.floor_ns / 1e6)}" if timing.floor_ns else ""
+    strict = "; timed again under stricter settings" if timing.strict else ""
+    return f"{ours}, {timing.baseline} {theirs}, {len(timing.candidate_ns)} pairs{floor}{strict}"
+
+
+def certificate_lines(name: str, certificate: Certificate, verbose: bool) -> Iterator[str]:
+    """A judgement whole: the verdict, the question, PyTorch's own times, and what to know about them."""
+    outcome, baselines = certificate.outcome, certificate.baselines
+    yield from judgement_lines(outcome, certificate.task.contract.gain)
+    if verbose and isinstance(outcome, Accepted):
+        yield from family_lines(outcome.accuracy)
+    yield from task_lines(name, certificate.task)
+    if baselines:
+        yield from baseline_lines(baselines)
+        yield from adequacy_lines(baselines.adequacy)
+    yield line("precision", PRECISION[certificate.task.contract.precision])
+    yield line("sandbox", SANDBOXES.get(certificate.environment.sandbox, certificate.environment.sandbox))
+
+
+PRECISION = {
+    "parity": "as exact as PyTorch's own arithmetic (parity)",
+    "tf32": "TF32 allowed to both sides (tf32)",
+}
+SANDBOXES = {"none": "none: the candidate's code ran as you, in a process of its own"}
+
+
+def family_lines(accuracy: Accuracy) -> Iterator[str]:
+    """Each family of inputs: how far the kernel is from the truth, how far PyTorch is, and how far it may be."""
+    head = ("FAMILY", "OUTPUT", "ERROR", "PYTORCH", "ALLOWED", "")
+    yield from table(head, [
+        (one.family, str(one.output), f"{one.error:.2e}", f"{one.baseline_error:.2e}", f"{one.allowed:.2e}",
+         "" if one.binding else "reported only")
+        for one in accuracy.families
+    ])  # fmt: skip
+
+
+def adequacy_lines(adequacy: Adequacy | None) -> Iterator[str]:
+    """What this task cannot tell from right, and what honest arithmetic it would refuse."""
+    if adequacy is None:
+        return
+    told = f"this task cannot tell {', '.join(adequacy.survived)}" if adequacy.survived else "all told from right"
+    yield line("adequacy", f"{len(adequacy.tried)} wrong outputs tried; {told}")
+    for refused in adequacy.refused:
+        yield line("adequacy", f"an honest variant is refused: {refused}")
+
+
+def finding_line(finding: Finding) -> str:
+    """One question about a certificate, its answer, and why."""
+    return f"{finding.question:<14} {finding.answer:<22} {printable(finding.told)}".rstrip()
+
+
+def printable(text: str) -> str:
+    """Without what moves a terminal's cursor: the text may be anybody's."""
+    return "".join(letter if letter.isprintable() else " " for letter in text)
+
+
+def bytes_text(count: int) -> str:
+    """Three significant digits: 512 B, 1.5 KiB, 96 MiB."""
+    size = float(count)
+    for unit in ("B", "KiB", "MiB"):
+        if size < 1000:
+            return f"{count} B" if unit == "B" else f"{size:.3g} {unit}"
+        size /= 1024
+    return f"{size:.3g} GiB"
 
 
 def slower_reason(timing: Timing, gain: float) -> str:

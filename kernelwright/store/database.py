@@ -48,6 +48,12 @@ CREATE TABLE IF NOT EXISTS conversations (
     value   TEXT NOT NULL
 );
 CREATE INDEX IF NOT EXISTS conversations_by_task ON conversations (task);
+
+CREATE TABLE IF NOT EXISTS adequacies (
+    task    TEXT PRIMARY KEY REFERENCES tasks ON DELETE CASCADE,
+    created REAL NOT NULL,
+    value   TEXT NOT NULL
+) WITHOUT ROWID;
 """
 
 
@@ -86,6 +92,7 @@ def prepare(connection: sqlite3.Connection, path: Path) -> None:
 
 
 def create(connection: sqlite3.Connection) -> None:
+    """The tables that are missing; those of an older version are read as they are."""
     for statement in TABLES.split(";"):
         connection.execute(statement)
     connection.execute(f"PRAGMA application_id = {OWNER}")

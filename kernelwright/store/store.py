@@ -14,7 +14,7 @@ from typing import Any, Self
 from kernelwright.core import codec
 from kernelwright.core.conversation import Conversation
 from kernelwright.core.errors import StoreError, UsageError
-from kernelwright.core.outcome import Baselines, Choice, Keep, Trial
+from kernelwright.core.outcome import Adequacy, Baselines, Choice, Keep, Trial
 from kernelwright.core.task import Task
 from kernelwright.store import database
 
@@ -120,6 +120,21 @@ class TrialStore:
         """The last choice for `task`, with the baselines that it was made against."""
         rows = self._rows("SELECT value, baselines FROM decisions WHERE task = ?", codec.digest(task))
         return (self._read(rows[0][0]), self._read(rows[0][1])) if rows else None
+
+    def assess(self, task: Task, found: Adequacy) -> None:
+        """Keep what `task` can tell, so that it need not be found again."""
+        key = codec.digest(task)
+        with database.in_words(self.path), database.transaction(self._connection):
+            self._introduce(key, task)
+            self._connection.execute(
+                "INSERT OR REPLACE INTO adequacies (task, created, value) VALUES (?, ?, ?)",
+                (key, self._clock(), codec.dumps(found)),
+            )
+
+    def adequacy(self, task: Task) -> Adequacy | None:
+        """What `task` can tell, as it was found last."""
+        rows = self._rows("SELECT value FROM adequacies WHERE task = ?", codec.digest(task))
+        return self._read(rows[0][0]) if rows else None
 
     def records(self) -> tuple[Record, ...]:
         """Every task, the one last worked on first."""

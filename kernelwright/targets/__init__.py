@@ -6,7 +6,7 @@ from typing import get_args
 
 from kernelwright.core.errors import MachineError, UsageError
 from kernelwright.core.spec import DeviceKind, Target
-from kernelwright.targets import cpu
+from kernelwright.targets import cpu, cuda
 
 KINDS: tuple[str, ...] = get_args(DeviceKind)
 
@@ -19,7 +19,9 @@ def detect(kind: str, compiler: str = "") -> Target:
         return cpu.detect(compiler)
     if missing := absence(kind):
         raise MachineError(f"backend {kind!r} was asked for, but {missing}; use --device cpu")
-    raise MachineError(f"backend {kind!r} is here, but this release writes kernels for cpu only; use --device cpu")
+    if kind == "cuda":
+        return cuda.detect()
+    raise MachineError(f"backend {kind!r} is here, but this release judges on cpu and cuda only; use --device cpu")
 
 
 def absence(kind: str) -> str:

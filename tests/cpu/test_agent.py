@@ -142,7 +142,7 @@ def test_a_wrong_file_is_mended_by_the_reason_of_the_judge(agent: Any, judge: Is
     with serving(m=[said(WRONG), said(RIGHT)]) as server:
         outcomes = screened(agent(server, rounds=2), judge)
     assert [type(outcome) for outcome in outcomes] == [Rejected, Screened]
-    assert 'rejected at verify: family "plain", output 0, at [' in server.prompt(1)
+    assert 'rejected at verify: family "plain"' in server.prompt(1)
     assert "times what is allowed" in server.prompt(1)
     assert WRONG.strip() in server.prompt(1)
     assert "got " not in server.prompt(1)

@@ -242,7 +242,8 @@ def test_a_task_without_a_kernel_cannot_be_exported(folder: Path, capsys: pytest
     assert "no kernel was kept" in capsys.readouterr().err
 
 
-def test_the_doctor_names_every_part(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_doctor_names_every_part(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KERNELWRIGHT_SANDBOX", "none")  # its proof takes seconds: test_sandbox.py has it
     assert run(["doctor", "--json"]) == 0
     checks = {check["name"]: check for check in json.loads(capsys.readouterr().out)["checks"]}
     assert {"python", "torch", "processor", "memory", "compiler", "cuda", "mps", "triton", "store", "sandbox"} <= set(
@@ -256,17 +257,19 @@ def test_the_doctor_says_what_to_do_about_what_is_missing(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("KERNELWRIGHT_COMPILER", "no-such-compiler")
+    monkeypatch.setenv("KERNELWRIGHT_SANDBOX", "none")
     assert run(["doctor", "--store", str(folder / "tail.py")]) == 0
     said = capsys.readouterr().out
     assert "missing  compiler" in said
     assert "-> install one" in said
     assert "missing  store" in said
+    assert "missing  sandbox" in said
 
 
 def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["--help"]) == 0
     said = capsys.readouterr().out
-    assert all(f"  {command} " in said for command in ("optimize", "judge", "store", "doctor", "export"))
+    assert all(f"  {command} " in said for command in ("optimize", "judge", "verify", "store", "doctor", "export"))
 
 
 def test_a_closed_pipe_is_no_error(folder: Path) -> None:

@@ -75,19 +75,22 @@ HONEST = {
 }
 
 WRONG = {
-    "a wrong value": (forward("return torch.relu(self.linear(x)) + x * 1.001"), 'family "plain", output 0, at ['),
+    "a wrong value": (
+        forward("return torch.relu(self.linear(x)) + x * 1.001"),
+        'family "plain", case 1 of 15, output 0, at [',
+    ),
     "one zeroed row": (
         forward("out = torch.relu(self.linear(x)) + x", "out[77] = 0", "return out"),
-        'family "plain", output 0, at [77, ',
+        'family "plain", case 1 of 15, output 0, at [77, ',
     ),
     "another shape": (forward("return self.linear(x)[:-1]"), "has shape [255, 96], expected [256, 96]"),
     "another dtype": (forward("return (torch.relu(self.linear(x)) + x).double()"), "float64, expected float32"),
     "an extra output": (forward("y = torch.relu(self.linear(x)) + x", "return y, y"), "is a tuple, expected a Tensor"),
     "a subclass": (forward("return nn.Parameter(torch.relu(self.linear(x)) + x)"), "is a Parameter, expected a Tensor"),
-    "memory never written": (forward("return torch.empty(256, 96)"), 'family "plain", output 0'),
+    "memory never written": (forward("return torch.empty(256, 96)"), 'family "plain", case 1 of 15, output 0'),
     "a sum into memory never cleared": (
         forward("out = torch.empty(256, 96)", "return out.add_(torch.relu(self.linear(x))).add_(x)"),
-        'family "plain", output 0',
+        'family "plain", case 1 of 15, output 0',
     ),
     "an input overwritten": (
         forward("y = torch.relu(self.linear(x)) + x", "x.zero_()", "return y"),
@@ -103,7 +106,7 @@ WRONG = {
             "    self.packed = self.linear.weight.t().clone()",
             "return torch.relu(x @ self.packed + self.linear.bias) + x",
         ),
-        'family "scaled 0.01", output 0',
+        'family "scaled 0.01", case 4 of 15, output 0',
     ),
     "weights remembered until they are loaded": (
         forward(
@@ -114,7 +117,7 @@ WRONG = {
         )
         + "\n    def _load_from_state_dict(self, *args):\n        self.__dict__.pop('packed', None)\n"
         "        super()._load_from_state_dict(*args)\n",
-        'family "shifted", output 0',
+        'family "shifted", case 10 of 15, output 0',
     ),
     "one static output": (
         forward(
@@ -123,6 +126,26 @@ WRONG = {
             "return self.out.copy_(torch.relu(self.linear(x)) + x)",
         ),
         "memory is reused",
+    ),
+    "the memory that weights came in overwritten": (
+        forward(
+            "frame = torch.sys._getframe()",
+            "while 'workbench' not in frame.f_locals: frame = frame.f_back",
+            "frame.f_locals['workbench'].arenas['state'].data[:8] = 0",
+            "return torch.relu(self.linear(x)) + x",
+        ),
+        "memory of the weights was overwritten",
+    ),
+    "memory before the outputs overwritten": (
+        forward(
+            "worker = torch.sys.modules['kernelwright.judge.worker']",
+            "def copy(leaf, slot, data):",
+            "    slot.view(data).copy_(leaf)",
+            "    data[slot.offset - 1] = 0",
+            "worker.copy = copy",
+            "return torch.relu(self.linear(x)) + x",
+        ),
+        "wrote beside the memory for its outputs",
     ),
     "a weight changed": (
         forward("y = torch.relu(self.linear(x)) + x", "self.linear.bias.add_(1e-3)", "return y"),
@@ -273,4 +296,4 @@ def test_a_kernel_in_cpp_that_does_not_compile_is_refused_with_the_compilers_wor
 def test_a_kernel_in_cpp_that_skips_the_last_elements_is_refused(judge: IsolatedJudge) -> None:
     outcome = screened(judge, COMPILED.replace("i < 256 * 96", "i < 256 * 96 - 5"))
     assert isinstance(outcome, Rejected)
-    assert 'family "plain", output 0, at [255, 91]' in outcome.reason
+    assert 'family "plain", case 1 of 15, output 0, at [255, 91]' in outcome.reason

@@ -24,6 +24,7 @@ from kernelwright.engines.agent.place import Place
 from kernelwright.engines.agent.replay import replayed
 from kernelwright.engines.agent.talk import NoReply
 from kernelwright.engines.agent.told import told
+from kernelwright.judge import families
 from kernelwright.report.rows import conversation_line
 from tests.pure.samples import ENVIRONMENT, TARGET, TASK, accepted, trial
 
@@ -81,6 +82,14 @@ def test_a_refusal_is_told_without_values(reason: str, telling: str) -> None:
     assert "0.25" not in found
     assert "1.375" not in found
     assert "secret" not in found
+
+
+def test_every_family_of_the_judge_is_told_by_its_name() -> None:
+    names = {family.name for family in vars(families).values() if isinstance(family, families.Family)}
+    assert len(names) > 10
+    for name in {*names, "plain, new weights"}:
+        reason = f'family "{name}": input 0 was overwritten; the reference leaves it alone'
+        assert f'"{name}"' in told(Rejected("verify", reason), FILE, GAIN)
 
 
 def test_a_line_is_quoted_from_the_file_and_not_from_what_the_worker_says() -> None:

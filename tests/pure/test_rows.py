@@ -123,7 +123,7 @@ def test_a_judgement_is_accepted_only_where_right_and_surely_faster() -> None:
 def test_the_judgement_s_lines_agree_with_its_json() -> None:
     for outcome in (accepted(2.0), accepted(0.5), accepted(1.0), Rejected("build", "no ModelNew", "log\nmore log")):
         first = next(iter(rows.judgement_lines(outcome, GAIN)))
-        assert first.startswith("accepted") == facts.judged(outcome, GAIN)["accepted"]
+        assert first.startswith("ACCEPTED") == facts.judged(outcome, GAIN)["accepted"]
     assert any("more log" in line for line in rows.judgement_lines(outcome, GAIN))
 
 

@@ -8,6 +8,7 @@ import torch
 from kernelwright.capture import source
 from kernelwright.core.errors import UsageError
 from kernelwright.core.spec import ScalarSpec, TensorSpec
+from kernelwright.judge.answers import construct
 
 GOOD = """
 import torch
@@ -92,3 +93,17 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "binary.py").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(UsageError, match="cannot read"):
         source.read(tmp_path / "binary.py")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("{'scale': 2.0}", "returns dict; wanted a list of the constructor's arguments"),
+        ("[lambda: 2.0]", "returns what no other process can be given"),
+        ("[Model]", "something that the reference's own file defines"),
+    ],
+)
+def test_constructor_arguments_that_no_worker_can_be_given_say_why(arguments: str, message: str) -> None:
+    reference = source.load(GOOD.replace("return [2.0]", f"return {arguments}"))
+    with pytest.raises(UsageError, match=message):
+        construct(reference)

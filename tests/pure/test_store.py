@@ -22,6 +22,7 @@ from kernelwright.core.errors import StoreError, UsageError
 from kernelwright.core.outcome import (
     Accepted,
     Accuracy,
+    Adequacy,
     Baselines,
     Environment,
     Fallback,
@@ -351,3 +352,26 @@ def test_a_full_disk_keeps_what_was_stored(path: Path) -> None:
         stored = [one.candidate.source.rstrip("x") for one in store.trials(task())]
     assert stored == said.split()
     assert len(stored) > 3
+
+
+def test_what_a_task_can_tell_is_kept_until_it_is_found_anew(path: Path) -> None:
+    first, second = Adequacy(("zeros",), ("zeros",)), Adequacy(("zeros", "mean fill"))
+    with open_store(path) as store:
+        assert store.adequacy(task()) is None
+        store.assess(task(), first)
+        store.assess(task(), second)
+    with open_store(path) as store:
+        assert store.adequacy(task()) == second
+        assert store.adequacy(task("b")) is None
+
+
+def test_a_file_of_an_older_format_gets_the_tables_that_it_lacks(path: Path) -> None:
+    with open_store(path) as store:
+        store.remember(task(), trial(task()))
+    raw = sqlite3.connect(path)
+    raw.execute("DROP TABLE adequacies")
+    raw.execute("PRAGMA user_version = 1")
+    raw.close()
+    with open_store(path) as store:
+        assert store.adequacy(task()) is None
+        assert len(store.trials(task())) == 1

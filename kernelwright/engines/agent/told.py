@@ -62,7 +62,7 @@ FAMILY_WORDS: set[str] = set(
     """
     plain second seed scaled shifted negated new other weights mixed scale scales rows sparse spikes spiky ties tied
     sorted ascending cancellation cancelling exact small integers one element changed perturbed transposed sliced offset
-    strided storage layout strides large negative positive zeros constant
+    strided storage layout strides large negative positive zeros constant up down
 """.split()
 )
 STATE_WORDS = {"weight", "bias", "running_mean", "running_var", "num_batches_tracked"}

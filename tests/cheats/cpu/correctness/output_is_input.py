@@ -1,0 +1,15 @@
+"""Writes the answer over the input and returns the input."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+
+class ModelNew(nn.Module):
+    def __init__(self, width):
+        super().__init__()
+        self.linear = nn.Linear(width, width)
+
+    def forward(self, x):
+        return x.copy_(torch.relu(self.linear(x)) + x)

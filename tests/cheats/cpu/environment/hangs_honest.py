@@ -1,0 +1,17 @@
+"""Returns after a thousand rounds of nothing."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+
+class ModelNew(nn.Module):
+    def __init__(self, width):
+        super().__init__()
+        self.linear = nn.Linear(width, width)
+
+    def forward(self, x):
+        for _ in range(1000):
+            pass
+        return torch.relu(self.linear(x)) + x

@@ -1,0 +1,19 @@
+"""Sums of columns, for a GPU."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+
+class Model(nn.Module):
+    def forward(self, x):
+        return x.sum(dim=0)
+
+
+def get_inputs():
+    return [torch.randn(3000, 500)]
+
+
+def get_init_inputs():
+    return []

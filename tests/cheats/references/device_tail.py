@@ -1,0 +1,23 @@
+"""A linear layer, ReLU and a residual, for a GPU."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+
+class Model(nn.Module):
+    def __init__(self, width):
+        super().__init__()
+        self.linear = nn.Linear(width, width)
+
+    def forward(self, x):
+        return torch.relu(self.linear(x)) + x
+
+
+def get_inputs():
+    return [torch.randn(1024, 512)]
+
+
+def get_init_inputs():
+    return [512]
