@@ -85,9 +85,8 @@ def test_a_refusal_is_told_without_values(reason: str, telling: str) -> None:
 
 
 def test_every_family_of_the_judge_is_told_by_its_name() -> None:
-    names = {family.name for family in vars(families).values() if isinstance(family, families.Family)}
-    assert len(names) > 10
-    for name in {*names, "plain, new weights"}:
+    known = (families.PLAIN, families.ONE_CHANGED, families.OFFSET, *families.MOVED, *families.VIEWS)
+    for name in (*(family.name for family in known), "plain, new weights"):
         reason = f'family "{name}": input 0 was overwritten; the reference leaves it alone'
         assert f'"{name}"' in told(Rejected("verify", reason), FILE, GAIN)
 
