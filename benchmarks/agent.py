@@ -21,7 +21,8 @@ from kernelwright.core.task import Contract, Task
 from kernelwright.engines.agent import Agent, Meter
 from kernelwright.engines.agent.facts import facts
 from kernelwright.engines.agent.meter import Charge
-from kernelwright.engines.agent.talk import Place, Reply
+from kernelwright.engines.agent.place import Place
+from kernelwright.engines.agent.talk import Reply
 from kernelwright.store import open_store
 from kernelwright.targets import cpu
 

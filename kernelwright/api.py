@@ -219,6 +219,11 @@ def _models(chosen: Settings) -> tuple[Model, ...]:
         raise UsageError(f"engine {', '.join(unknown)!r} is not known; known: {SEARCH}, {AGENT}")
     if AGENT not in chosen.engines:
         return ()
+    if _in_event_loop():
+        raise UsageError(
+            "engine 'agent' cannot be asked from inside an event loop, as a notebook is; "
+            "call optimize in a thread of its own, or use the command line"
+        )
     if chosen.replay:
         return replayed(read(chosen.replay))
     if not chosen.models:
@@ -230,6 +235,14 @@ def _models(chosen: Settings) -> tuple[Model, ...]:
         if chosen.max_cost is not None and not priced(model.name, price):
             raise UsageError(f"the price of {model.name} is not known, so --max-cost cannot hold; give --price IN,OUT")
     return tuple(islice(cycle(connected), max(chosen.parallel, len(connected))))
+
+
+def _in_event_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 def judging(

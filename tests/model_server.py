@@ -1,4 +1,4 @@
-"""An OpenAI-compatible server on the loopback interface that answers from a script, for tests of the agent engine."""
+"""A server on the loopback interface that speaks as OpenAI's and Anthropic's do, and answers from a script."""
 
 from __future__ import annotations
 
@@ -81,7 +81,8 @@ def serving(**script: Sequence[Step]) -> Iterator[Server]:
 
         def do_POST(self) -> None:
             request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            answer(self, server.next_step(request, self.headers.get("Authorization", "")), request["model"])
+            key = self.headers.get("Authorization") or self.headers.get("x-api-key", "")
+            answer(self, server.next_step(request, key), request["model"])
 
         def log_message(self, format: str, *args: Any) -> None:
             pass
@@ -100,7 +101,8 @@ def serving(**script: Sequence[Step]) -> Iterator[Server]:
 
 def answer(handler: BaseHTTPRequestHandler, step: Say | Fail, model: str) -> None:
     headers = dict(step.headers) if isinstance(step, Fail) else {}
-    body = (step.body if isinstance(step, Fail) else completion(step, model)).encode()
+    speak = message if handler.path.endswith("/messages") else completion
+    body = (step.body if isinstance(step, Fail) else speak(step, model)).encode()
     handler.send_response(step.status if isinstance(step, Fail) else 200)
     for name, value in {"Content-Type": "application/json", "Content-Length": str(len(body)), **headers}.items():
         handler.send_header(name, value)
@@ -123,4 +125,13 @@ def completion(step: Say, model: str) -> str:
     choice = {"index": 0, "message": message, "finish_reason": step.finish}
     return json.dumps({
         "id": "1", "object": "chat.completion", "created": 1, "model": model, "choices": [choice], "usage": usage,
+    })  # fmt: skip
+
+
+def message(step: Say, model: str) -> str:
+    """The same reply as Anthropic's server gives it; all but ten of its tokens came from the cache."""
+    usage = {"input_tokens": 10, "cache_read_input_tokens": TOKENS[0] - 10, "output_tokens": TOKENS[1]}
+    return json.dumps({
+        "id": "1", "type": "message", "role": "assistant", "model": model, "usage": usage,
+        "content": [{"type": "text", "text": step.text}], "stop_reason": "end_turn", "stop_sequence": None,
     })  # fmt: skip

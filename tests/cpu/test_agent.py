@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from kernelwright import api, flow
+from kernelwright.choose import keep
 from kernelwright.cli.entry import run
 from kernelwright.core.candidate import Candidate, Written
 from kernelwright.core.codec import digest, dumps
@@ -31,7 +32,7 @@ from kernelwright.judge.judge import IsolatedJudge, open_judge
 from kernelwright.settings import KEYS
 from kernelwright.store.store import TrialStore, open_store
 from tests.model_server import TOKENS, Fail, Say, Server, Step, serving
-from tests.pure.samples import ENVIRONMENT, accepted
+from tests.pure.samples import BASELINES, ENVIRONMENT, accepted
 
 pytestmark = pytest.mark.cpu
 
@@ -141,7 +142,7 @@ def test_a_wrong_file_is_mended_by_the_reason_of_the_judge(agent: Any, judge: Is
     with serving(m=[said(WRONG), said(RIGHT)]) as server:
         outcomes = screened(agent(server, rounds=2), judge)
     assert [type(outcome) for outcome in outcomes] == [Rejected, Screened]
-    assert 'rejected at verify: family "plain", output 0, at [' in server.prompt(1)
+    assert 'rejected at verify: family "plain"' in server.prompt(1)
     assert "times what is allowed" in server.prompt(1)
     assert WRONG.strip() in server.prompt(1)
     assert "got " not in server.prompt(1)
@@ -316,9 +317,41 @@ def test_the_part_that_stays_the_same_comes_first(agent: Any) -> None:
     with serving(m=[said(RIGHT), said(ALSO_RIGHT)]) as server:
         proposed(agent(server))
         proposed(agent(server), past(WRONG, REFUSED_ONCE))
-    first, second = (request["messages"] for request in server.requests)
-    assert first[:2] == second[:2]
-    assert first[2:] != second[2:]
+    (first, start), (second, later) = (server.prompt(number).split("# Round ") for number in range(2))
+    assert first == second
+    assert start != later
+    assert [message["role"] for message in server.requests[1]["messages"]] == ["system", "user"]
+
+
+def test_a_provider_with_a_cache_is_told_what_to_keep_in_it(agent: Any, loop: Any, monkeypatch: Any) -> None:
+    kept: list[Conversation] = []
+    with serving(**{"claude-opus-4-8": [said(RIGHT)]}) as server:
+        monkeypatch.setenv("ANTHROPIC_BASE_URL", server.url.removesuffix("/v1"))
+        model = connect("anthropic:claude-opus-4-8", Endpoint({"anthropic": KEY}), KEYS)
+        assert proposed(replace(agent(server, kept=kept.append), models=(model,))) == [RIGHT]
+    (request,) = server.requests
+    brief, state = request["messages"][0]["content"]
+    assert server.keys[0].endswith(KEY)
+    assert ("cache_control" in brief, "cache_control" in state) == (True, False)
+    assert (kept[0].tokens_in, kept[0].tokens_cached) == (TOKENS[0], TOKENS[0] - 10)
+    assert kept[0].cost is not None  # genai-prices knows it
+    assert 0 < kept[0].cost < 0.1
+
+
+def test_kernels_of_other_tasks_with_the_same_reference_are_offered(agent: Any, store: TrialStore) -> None:
+    elsewhere = replace(TASK, target=Target("cuda", "sm_90", "NVIDIA H100"))
+    store.decide(elsewhere, keep(past(ALSO_RIGHT, accepted(2.0))), BASELINES)
+    store.decide(replace(TASK, reference="another"), keep(past(WRONG, accepted(2.0))), BASELINES)
+    with serving(m=[said(RIGHT)]) as server:
+        proposed(agent(server, elsewhere=api._elsewhere(TASK, store)))
+    assert "kept for the same reference on NVIDIA H100 (cuda, sm_90), 2.00x" in server.prompt(0)
+    assert ALSO_RIGHT.strip() in server.prompt(0)
+    assert WRONG.strip() not in server.prompt(0)
+
+
+def test_branches_with_the_same_idea_propose_it_once(agent: Any) -> None:
+    with serving(a=[said(RIGHT)], b=[said(RIGHT)], c=[said(ALSO_RIGHT)]) as server:
+        assert proposed(agent(server, "a", "b", "c")) == [RIGHT, ALSO_RIGHT]
 
 
 # Budgets

@@ -20,9 +20,11 @@ from kernelwright.engines.agent.facts import Facts, facts
 from kernelwright.engines.agent.languages import rules
 from kernelwright.engines.agent.meter import BudgetSpent, Charge, Meter
 from kernelwright.engines.agent.models import redacted
+from kernelwright.engines.agent.place import Place
 from kernelwright.engines.agent.replay import replayed
-from kernelwright.engines.agent.talk import NoReply, Place
+from kernelwright.engines.agent.talk import NoReply
 from kernelwright.engines.agent.told import told
+from kernelwright.judge import families
 from kernelwright.report.rows import conversation_line
 from tests.pure.samples import ENVIRONMENT, TARGET, TASK, accepted, trial
 
@@ -59,18 +61,34 @@ def written(source: str, outcome: Outcome, number: int = 0, branch: int = 0) -> 
         ("ValueError: my inputs are 0.25 1.375", "raised ValueError"),
         ('family "plain": the output has value 0.25, expected 1.375', "does not describe"),
         ("Leak_0_25_1_375: oh", "does not describe"),
+        (
+            'family "sixty letters of secret inputs": input 0 was overwritten; the reference leaves it alone',
+            "some inputs: ",
+        ),
+        ("state 'secret.letters' is not what was given; the reference leaves it alone", "some state is not what"),
+        ("state 'linear.0.weight' is not what was given; the reference leaves it alone", "'linear.0.weight'"),
+        ("output 0 of call 3 changed after the call had returned: at [1], 0.25 became 1.375", "had returned"),
+        ("uses 3.9 cores while it is timed; it was given 2 thread(s)", "uses 3.9 cores"),
+        ('family "tied", case 3 of 41, output 0, at [1]: got 0.25, expected 1.375, allowed 1e-06', "case 3 of 41"),
         ("described no output: [0.25, 1.375]", "does not describe"),
         ("gave an answer that nobody asked for: 0.25 1.375", "does not describe"),
         ("some sentence of tomorrow with 0.25 and 1.375", "does not describe"),
     ],
 )
 def test_a_refusal_is_told_without_values(reason: str, telling: str) -> None:
-    found = told(Rejected("verify", reason, "printed: 0.25 1.375"), FILE, GAIN)
+    found = told(Rejected("verify", reason, "printed: 0.25 1.375"), FILE + "# linear", GAIN)
     assert telling in found
     assert found.startswith("rejected at verify: ")
     assert "0.25" not in found
     assert "1.375" not in found
     assert "secret" not in found
+
+
+def test_every_family_of_the_judge_is_told_by_its_name() -> None:
+    known = (families.PLAIN, families.ONE_CHANGED, families.OFFSET, *families.MOVED, *families.VIEWS)
+    for name in (*(family.name for family in known), "plain, new weights"):
+        reason = f'family "{name}": input 0 was overwritten; the reference leaves it alone'
+        assert f'"{name}"' in told(Rejected("verify", reason), FILE, GAIN)
 
 
 def test_a_line_is_quoted_from_the_file_and_not_from_what_the_worker_says() -> None:
@@ -144,7 +162,7 @@ def test_the_last_outcome_of_a_candidate_counts() -> None:
 
 def test_the_writer_is_told_where_it_stands() -> None:
     history = [written("first file", Screened(2e6)), written("second file", WRONG, 1)]
-    text = writer.state(view(history, 0, exchanging=False), 2, "", GAIN).text
+    text = writer.state(view(history, 0, exchanging=False), Place("writer", 0, 2), "", GAIN).text
     assert "1. builds, is right" in text
     assert "2. rejected at verify" in text
     assert "The fastest right kernel so far, 2.00 ms, yours" in text
@@ -154,10 +172,15 @@ def test_the_writer_is_told_where_it_stands() -> None:
     assert "1.375" not in text
 
 
+def first_words(branch: int) -> str:
+    return writer.state(view([], branch, exchanging=False), Place("writer", branch, 0), "", GAIN).text
+
+
 def test_the_writer_starts_with_being_right_and_goes_on_to_being_fast() -> None:
-    assert "Being right comes first" in writer.state(view([], 0, exchanging=False), 0, "", GAIN).text
+    assert first_words(branch=0).endswith("Being right comes first; then as fast as you can.")
+    assert first_words(branch=1).endswith("choose another.")
     seen = view([written("a file", accepted(1.5))], 0, exchanging=False)
-    text = writer.state(seen, 1, "Unroll by four.", GAIN).text
+    text = writer.state(seen, Place("writer", 0, 1), "Unroll by four.", GAIN).text
     assert quoted("Unroll by four.") in text
     assert text.endswith("right and faster than the fastest so far.")
 

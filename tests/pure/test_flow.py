@@ -95,6 +95,20 @@ def test_a_kernel_that_was_faster_once_only_is_not_kept(store) -> None:
     assert choice.trial.candidate.source == "1.45"
 
 
+def test_no_engine_is_asked_once_the_budget_is_spent(store) -> None:
+    asked: list[int] = []
+
+    @dataclass(frozen=True)
+    class Dear(Script):
+        def propose(self, task: Task, history: Sequence[Trial]) -> Iterable[Candidate]:
+            asked.append(len(history))
+            return super().propose(task, history)
+
+    spent = flow.Budget(deadline=0.0, now=lambda: 1.0)
+    flow.optimize(TASK, [Dear((("1.5",), ("1.6",)))], NullJudge(), store, spent, lambda event: None)
+    assert asked == [0]
+
+
 def test_every_stage_is_told_in_order(store) -> None:
     _, told = run(store, NullJudge(), ("1.5",))
     assert [type(event).__name__ for event in told] == ["Baselines", "Trial", "Trial", "Trial", "Keep"]

@@ -27,7 +27,8 @@ from kernelwright.engines.agent.dialogue import (
 )
 from kernelwright.engines.agent.facts import facts
 from kernelwright.engines.agent.meter import Meter
-from kernelwright.engines.agent.talk import Model, NoReply, Place, Said, Talk
+from kernelwright.engines.agent.place import Place
+from kernelwright.engines.agent.talk import Model, NoReply, Said, Talk
 
 GAIN = 0.99  # of the best time so far: what counts as a gain at all
 AT_FLOOR = 1.05  # times the least that the unavoidable bytes take: nothing is left to win
@@ -69,7 +70,8 @@ class Agent:
         said: list[Said[str]] = self.run(self._round(talk, task, history, number, known))
         if number == 0:
             complain(said)
-        return tuple(candidate(each) for each in said if each.answer)
+        first = {each.answer: each for each in reversed(said) if each.answer}  # branches may have the same idea
+        return tuple(candidate(each) for each in said if each.answer and first[each.answer] is each)
 
     async def _round(
         self, talk: Talk, task: Task, history: Sequence[Trial], number: int, known: Message
@@ -89,7 +91,7 @@ class Agent:
         gain = task.contract.gain
         mending = seen.last is not None and not is_right(seen.last)
         advice = "" if mending or not seen.best else await self._advice(talk, model, place, task, seen, known)
-        opening = (writer.system(task.target), known, writer.state(seen, place.round, advice, gain))
+        opening = (writer.system(task.target), known, writer.state(seen, place, advice, gain))
         return await talk.hold(model, place, opening, lambda reply: candidate_file(reply, tried))
 
     async def _advice(self, talk: Talk, model: Model, place: Place, task: Task, seen: View, known: Message) -> str:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from kernelwright.core.conversation import Message
 from kernelwright.core.errors import MachineError, UsageError, blame, first_line
 from kernelwright.engines.agent.meter import Charge
-from kernelwright.engines.agent.talk import NoReply, Place, Reply
+from kernelwright.engines.agent.place import Place
+from kernelwright.engines.agent.talk import NoReply, Reply
 
 if TYPE_CHECKING:
     from pydantic_ai.messages import ModelMessage, ModelResponse
@@ -105,13 +107,17 @@ class Talker:
 
     async def _request(self, messages: Sequence[Message], seconds: float) -> ModelResponse:
         from pydantic_ai.direct import model_request
+        from pydantic_ai.messages import CachePoint
 
         settings: ModelSettings = {
             "max_tokens": self._endpoint.reply_tokens,
             "request_timeout": seconds,
             "max_retries": 0,
         }
-        return await model_request(self._client, _as_sent(messages), model_settings=settings)
+        marks = (
+            () if self._endpoint.base_url else (CachePoint(),)
+        )  # other servers want plain texts, and turns that alternate
+        return await model_request(self._client, _as_sent(messages, marks), model_settings=settings)
 
     def _heard(self, messages: Sequence[Message], response: ModelResponse, seconds: float) -> Reply:
         text = redacted("".join(_texts(response)), self._endpoint.secrets)
@@ -160,31 +166,22 @@ def _provider(name: str, key: str) -> Any:
     return known(api_key=key) if key else known()
 
 
-def _as_sent(messages: Sequence[Message]) -> list[ModelMessage]:
-    """Where one user message follows another, the first is the same in every round: worth caching."""
-    from pydantic_ai.messages import (
-        CachePoint,
-        ModelRequest,
-        ModelResponse,
-        SystemPromptPart,
-        TextPart,
-        UserPromptPart,
-    )
+def _as_sent(messages: Sequence[Message], marks: Sequence[Any]) -> list[ModelMessage]:
+    """Where one user message follows another, the first is the same in every round: marked as worth caching."""
+    from pydantic_ai.messages import ModelRequest, ModelResponse, SystemPromptPart, TextPart, UserPromptPart
 
     sent: list[ModelMessage] = []
-    for at, message in enumerate(messages):
-        if message.role == "assistant":
-            sent.append(ModelResponse([TextPart(message.text)]))
-            continue
-        if not sent or isinstance(sent[-1], ModelResponse):
-            sent.append(ModelRequest([]))
-        stable = at + 1 < len(messages) and messages[at + 1].role == "user"
-        part = (
-            SystemPromptPart(message.text)
-            if message.role == "system"
-            else UserPromptPart([message.text, CachePoint()] if stable else message.text)
-        )
-        sent[-1].parts = [*sent[-1].parts, part]  # type: ignore[assignment]
+    for role, group in groupby(messages, key=lambda message: message.role):
+        texts = [message.text for message in group]
+        match role:
+            case "system":
+                sent.append(ModelRequest([SystemPromptPart(text) for text in texts]))
+            case "assistant":
+                sent.append(ModelResponse([TextPart(text) for text in texts]))
+            case "user" if marks and len(texts) > 1:
+                sent.append(ModelRequest([UserPromptPart([texts[0], *marks, *texts[1:]])]))
+            case _:
+                sent.append(ModelRequest([UserPromptPart("\n\n".join(texts))]))
     return sent
 
 

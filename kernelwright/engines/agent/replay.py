@@ -10,7 +10,8 @@ from kernelwright.core import codec
 from kernelwright.core.conversation import Conversation, Message
 from kernelwright.core.errors import UsageError
 from kernelwright.engines.agent.meter import Charge
-from kernelwright.engines.agent.talk import NoReply, Place, Reply
+from kernelwright.engines.agent.place import Place
+from kernelwright.engines.agent.talk import NoReply, Reply
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,24 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Generic, Literal, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from kernelwright.core.conversation import Conversation, Message
 from kernelwright.engines.agent.dialogue import Complaint
 from kernelwright.engines.agent.meter import BudgetSpent, Charge, Meter
+from kernelwright.engines.agent.place import Place
 
 T = TypeVar("T")
 
 TURNS = 3  # replies that one conversation may take
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Which conversation it is: what was said there before can be found by it."""
-
-    role: Literal["writer", "analyst"]
-    branch: int
-    round: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,31 +21,51 @@ from kernelwright.core.stats import interval, speedup, verdict
 DETAIL = 4000  # characters of a compiler's log or a traceback
 PATH = re.compile(r"(/[\w.+@-]+)+/(?=[\w.+@-])")
 
-NAME = r"(?:family \"[\w .,;:+=*/()-]{1,60}\"|a timed call)"
-WHAT = r"(?:output \d{1,3}|state '[\w.]{1,80}')"
+NAME = r"(?:family \"[\w .,;:+=*/()-]{1,60}\"(?:, case \d{1,3} of \d{1,3})?|a timed call)"
+ENTRY = r"(?:output \d{1,3}|state '[\w.]{1,80}')"
+OUTPUT = r"(?:the output|output \d{1,3})"
+OTHER = r"(?:input \d{1,3}|output \d{1,3}|state '[\w.]{1,80}')"
+TOUCHED = r"(?:input \d{1,3}|memory beside an input)"
+NUMBERS = r"\[[\d, ]{0,60}\]"
+TYPE = r"(?:(?:float|bfloat|int|uint|complex)\d{1,3}|bool)"
+FIGURE = r"[\d.e+-]{1,12}"
 MISMATCH = re.compile(
-    rf"(?P<where>{NAME}, (?:second run on the same bytes: )?{WHAT}, at \[[\d, ]{{0,60}}\]): "
-    r"got (?P<got>\S{1,40}), expected (?P<wanted>[^\s,]{1,40})(?:, allowed (?P<allowed>[\d.e+-]{1,12}))?"
+    rf"(?P<where>{NAME}, (?:second run on the same bytes: )?{ENTRY}, at {NUMBERS}): "
+    rf"got (?P<got>\S{{1,40}}), expected (?P<wanted>[^\s,]{{1,40}})(?:, allowed (?P<allowed>{FIGURE}))?"
 )
-SHAPE = r"\[[\d, ]{0,60}\]"
-OWN_WORDS = [
-    rf"(?:{NAME}: )?(?:the output|output \d{{1,3}}) has shape {SHAPE}, expected {SHAPE}",
-    rf"(?:{NAME}: )?(?:the output|output \d{{1,3}}) has dtype (?:[a-z]+\d*\w*), expected \w{{1,16}}",
-    rf"(?:{NAME}: )?(?:the output|output \d{{1,3}}) has device (?:cpu|cuda|mps|meta), expected \w{{1,8}}",
-    rf"(?:{NAME}: )?(?:the output|output \d{{1,3}}) shares memory with (?:input|output|state) ?\S{{1,80}}; "
-    r"the reference's does not",
-    rf"(?:{NAME}: )?(?:the output|output \d{{1,3}}) holds \d{{1,3}} values, expected \d{{1,3}}",
-    rf"(?:{NAME}: )?(?:input \d{{1,3}}|memory beside an input) was overwritten; the reference leaves it alone",
-    r"a timed call overwrote (?:input \d{1,3}|memory beside an input)",
-    rf"(?:{NAME}: )?state '[\w.]{{1,80}}' is not what was given; the reference leaves it alone",
+OWN_WORDS = [  # of the judge
+    rf"{OUTPUT} has shape {NUMBERS}, expected {NUMBERS}",
+    rf"{OUTPUT} has dtype {TYPE}, expected {TYPE}",
+    rf"{OUTPUT} has device (?:cpu|cuda|mps|meta), expected (?:cpu|cuda|mps)",
+    rf"{OUTPUT} shares memory with {OTHER}; the reference's does not",
+    rf"{OUTPUT} is new memory; the reference's shares it with {OTHER}, which it writes to",
+    rf"{OUTPUT} holds \d{{1,3}} values, expected \d{{1,3}}",
+    rf"{TOUCHED} was overwritten; the reference leaves it alone",
+    rf"a timed call overwrote {TOUCHED}",
+    r"state '[\w.]{1,80}' is not what was given; the reference leaves it alone",
     r"output \d{1,3} of one call changes when the next call runs: memory is reused",
-    r"did not return within [\d.e+-]{1,8} s",
+    r"wrote beside the memory for its outputs",
+    r"the device is kept busy between calls: work goes on after the calls have returned",
+    r"has \d{1,4} process\(es\) of its own while it is timed; it may have none",
+    rf"uses {FIGURE} cores while it is timed; it was given \d{{1,4}} thread\(s\)",
+    rf"impossible: {FIGURE} ns a call; the output alone takes this machine {FIGURE} ns to write",
+    rf"did not return within {FIGURE} s",
     r"the process (?:killed by the judge|died of SIG[A-Z]{1,6}|exited with status \d{1,3})",
+    rf"(?:started|used|wrote) more than {FIGURE} (?:processes|threads|GiB of memory|GiB to disk)",
 ]
-OWN = re.compile("|".join(OWN_WORDS))
+OWN = re.compile(rf"(?:{NAME}: )?(?:{'|'.join(OWN_WORDS)})")
+CHANGED = re.compile(r"(?P<what>output \d{1,3} of call \d{1,3} changed after the call had returned): at .*")
 KIND = re.compile(
-    rf"(?P<where>(?:{NAME}: )?(?:the output|output \d{{1,3}})) is a .{{0,80}}, (?P<wanted>expected a \w{{1,20}})"
+    rf"(?P<where>(?:{NAME}: )?{OUTPUT}) is a .{{0,80}}, (?P<wanted>expected a (?:Tensor|tuple|list|dict))"
 )
+FAMILY_WORDS: set[str] = set(
+    """
+    plain second seed scaled shifted negated new other weights mixed scale scales rows sparse spikes spiky ties tied
+    sorted ascending cancellation cancelling exact small integers one element changed perturbed transposed sliced offset
+    strided storage layout strides large negative positive zeros constant up down
+""".split()
+)
+STATE_WORDS = {"weight", "bias", "running_mean", "running_var", "num_batches_tracked"}
 RAISED = re.compile(r"(?P<kind>[A-Za-z]\w{0,60})(?::|$)")
 LINE = re.compile(r'candidate\.py", line (\d{1,6})')
 BUILT_IN = {name for name, value in vars(builtins).items() if isinstance(value, type) and issubclass(value, Exception)}
@@ -78,14 +98,30 @@ def without_values(outcome: Rejected, source: str) -> str:
     """The judge's own sentence without what came from hidden inputs or from the candidate's mouth."""
     reason = outcome.reason
     if found := MISMATCH.fullmatch(reason):
-        return f"{found['where']}: {miss(found['got'], found['wanted'], found['allowed'])}"
+        return f"{vetted(found['where'], source)}: {miss(found['got'], found['wanted'], found['allowed'])}"
     if OWN.fullmatch(reason):
-        return reason
+        return vetted(reason, source)
+    if found := CHANGED.fullmatch(reason):
+        return found["what"]
     if found := KIND.fullmatch(reason):
-        return f"{found['where']} has another type, {found['wanted']}"
+        return f"{vetted(found['where'], source)} has another type, {found['wanted']}"
     if (found := RAISED.match(reason)) and found["kind"] in EXCEPTIONS:
         return f"raised {found['kind']}{at_line(outcome.detail, source)}"
     return "the candidate failed in a way that the judge does not describe to the one who wrote it"
+
+
+def vetted(sentence: str, source: str) -> str:
+    """A worker can forge a sentence of the judge's, but the names in it must be names that there are."""
+    words = STATE_WORDS | set(re.findall(r"\w+", source))
+    sentence = re.sub(
+        r'family "([^"]*)"', lambda found: _known(found, FAMILY_WORDS, r"[ ,-]+", "some inputs"), sentence
+    )
+    return re.sub(r"state '([^']*)'", lambda found: _known(found, words, r"\.", "some state"), sentence)
+
+
+def _known(found: re.Match[str], words: set[str], between: str, otherwise: str) -> str:
+    parts = re.split(between, found[1])
+    return found[0] if all(part in words or re.fullmatch(r"[\d.]{1,5}", part) for part in parts) else otherwise
 
 
 def miss(got: str, wanted: str, allowed: str | None) -> str:

@@ -8,6 +8,7 @@ from kernelwright.core.conversation import Message
 from kernelwright.core.spec import Target
 from kernelwright.engines.agent.dialogue import DATA, View, is_right, line_of, quoted, time_ns
 from kernelwright.engines.agent.languages import rules
+from kernelwright.engines.agent.place import Place
 from kernelwright.engines.agent.told import milliseconds, told
 
 REMEMBERED = 8  # attempts that are listed
@@ -27,13 +28,13 @@ def system(target: Target) -> Message:
     return Message("system", f"{ROLE}\n{DATA}\n{rules(target)}")
 
 
-def state(seen: View, number: int, advice: str, gain: float) -> Message:
+def state(seen: View, place: Place, advice: str, gain: float) -> Message:
     """Where the branch stands and what it is to do now."""
-    return Message("user", "\n\n".join(state_parts(seen, number, advice, gain)))
+    return Message("user", "\n\n".join(state_parts(seen, place, advice, gain)))
 
 
-def state_parts(seen: View, number: int, advice: str, gain: float) -> Iterator[str]:
-    yield f"# Round {number + 1}"
+def state_parts(seen: View, place: Place, advice: str, gain: float) -> Iterator[str]:
+    yield f"# Round {place.round + 1}"
     if seen.attempts:
         first = max(len(seen.attempts) - REMEMBERED, 0)
         lines = [line_of(i + 1, trial, gain) for i, trial in enumerate(seen.attempts) if i >= first]
@@ -48,12 +49,13 @@ def state_parts(seen: View, number: int, advice: str, gain: float) -> Iterator[s
         yield "What the judge said of it:\n\n" + quoted(told(seen.last.outcome, seen.last.candidate.source, gain))
     if advice:
         yield f"A colleague who looked at the figures recommends:\n\n{quoted(advice)}"
-    yield now(seen)
+    yield now(seen, place.branch)
 
 
-def now(seen: View) -> str:
+def now(seen: View, branch: int) -> str:
     if seen.last and not is_right(seen.last):
         return "Find out why it was rejected, and send the whole file again, mended."
     if seen.best:
         return "Send a whole file that is right and faster than the fastest so far."
-    return "Send a first file. Being right comes first; then as fast as you can."
+    apart = " Colleagues are at work on the most obvious plan: choose another." if branch else ""
+    return f"Send a first file. Being right comes first; then as fast as you can.{apart}"
