@@ -24,6 +24,7 @@ DISTINCT = 16  # values that ties are made of
 TRIES = 64  # positions looked at to find one that is not zero
 SORTED = 1 << 20  # elements that are sorted; sorting all of a large tensor takes seconds
 SPARSE = 1 / 64  # share of zeros from which places mean something
+WIDE, DEPTH = 1024.0, 8.0  # times as far apart, and below zero by so many mean magnitudes
 GAP = 3  # elements between the rows of a sliced tensor
 
 
@@ -56,6 +57,11 @@ def scaled(factor: float) -> Change:
 def shifted(value: Tensor, generator: Generator) -> Tensor:
     """Up by the mean magnitude."""
     return value + mean_magnitude(value)
+
+
+def lowered(value: Tensor, generator: Generator) -> Tensor:
+    """Far apart, and nearly all below zero: where nothing is positive, zero is no neutral element of a maximum."""
+    return WIDE * (value - DEPTH * mean_magnitude(value))
 
 
 def negated(value: Tensor, generator: Generator) -> Tensor:
@@ -156,6 +162,7 @@ MOVED = (
     Family("cancellation", cancelling, robust=True),
     Family("shifted", shifted),
     Family("negated", negated),
+    Family("wide, below zero", lowered),
     Family("ties", tied),
     Family("sorted", in_order),
     Family("rows scaled up", rows_scaled(1.0, 64.0), robust=True),

@@ -204,14 +204,14 @@ class Workshop:
         self._limits = limit or limits.granting()
         self._caches = tuple(str(_made(cache)) for cache in caches)
         self._readable = reach.readable(_packages(), compiler, device)
-        self._devices = reach.writable(device)
+        self._device, self._devices = device, reach.writable(device)
         self._inner: dict[int, int] = {}  # pids as the template knows them
         self._started = 0
         self._ready = False
         self._connection, theirs = socket.socketpair()
         around = self._boundary(str(self.folder), *self._caches)
         command = [sys.executable, "-I", "-c", self._boot(theirs.fileno())]
-        environment = {"HOME": str(self.folder), **self._variables}
+        environment = {"HOME": str(self.folder), "OMP_NUM_THREADS": str(threads), **self._variables}
         with theirs, self._log_path.open("wb") as log:
             self._process = subprocess.Popen(
                 sandbox.wrapped(command, around, str(self.folder)), pass_fds=[theirs.fileno()], env=environment,
@@ -267,7 +267,7 @@ class Workshop:
 
     def _boundary(self, *writable: str) -> Boundary:
         hidden = (str(self.folder), *self._caches)
-        return Boundary(self.kind, self._readable, (*writable, *self._devices), hidden)
+        return Boundary(self.kind, self._readable, (*writable, *self._devices), hidden, self._device)
 
     def _boot(self, fd: int) -> str:
         package, torch_home = (str(path) for path in (_packages()[0].parent, _packages()[1]))

@@ -39,12 +39,16 @@ LOOK = ("bwrap", "--ro-bind", "/", "/", "--unshare-pid", "--unshare-net", "--uns
 
 @dataclass(frozen=True, slots=True)
 class Boundary:
-    """Where a worker's reach ends. `hidden`: writable places of others, which the template itself can see."""
+    """Where a worker's reach ends, on a machine that computes on `device`.
+
+    hidden: writable places of others, which the template itself can see.
+    """
 
     kind: Kind
     readable: tuple[str, ...]
     writable: tuple[str, ...]
     hidden: tuple[str, ...] = ()
+    device: str = "cpu"
 
 
 def choose(wanted: str = AUTO) -> Kind:
@@ -174,7 +178,11 @@ def confine(boundary: Boundary) -> None:
     if boundary.kind in ("sandlock", "bubblewrap"):
         _drop_capabilities()
         alone = boundary.kind == "bubblewrap"
-        seccomp.refuse_calls(seccomp.LIMITED + (seccomp.signals_to(os.getpid()) if alone else ()))
+        limited = seccomp.LIMITED + (seccomp.signals_to(os.getpid()) if alone else ())
+        if boundary.device == "cuda":
+            seccomp.refuse_calls(limited + seccomp.LOCAL, spared=seccomp.CUDA)
+        else:
+            seccomp.refuse_calls(limited)
 
 
 def _confine_by_landlock(boundary: Boundary) -> None:

@@ -77,20 +77,20 @@ HONEST = {
 WRONG = {
     "a wrong value": (
         forward("return torch.relu(self.linear(x)) + x * 1.001"),
-        'family "plain", case 1 of 15, output 0, at [',
+        'family "plain", case 1 of 16, output 0, at [',
     ),
     "one zeroed row": (
         forward("out = torch.relu(self.linear(x)) + x", "out[77] = 0", "return out"),
-        'family "plain", case 1 of 15, output 0, at [77, ',
+        'family "plain", case 1 of 16, output 0, at [77, ',
     ),
     "another shape": (forward("return self.linear(x)[:-1]"), "has shape [255, 96], expected [256, 96]"),
     "another dtype": (forward("return (torch.relu(self.linear(x)) + x).double()"), "float64, expected float32"),
     "an extra output": (forward("y = torch.relu(self.linear(x)) + x", "return y, y"), "is a tuple, expected a Tensor"),
     "a subclass": (forward("return nn.Parameter(torch.relu(self.linear(x)) + x)"), "is a Parameter, expected a Tensor"),
-    "memory never written": (forward("return torch.empty(256, 96)"), 'family "plain", case 1 of 15, output 0'),
+    "memory never written": (forward("return torch.empty(256, 96)"), 'family "plain", case 1 of 16, output 0'),
     "a sum into memory never cleared": (
         forward("out = torch.empty(256, 96)", "return out.add_(torch.relu(self.linear(x))).add_(x)"),
-        'family "plain", case 1 of 15, output 0',
+        'family "plain", case 1 of 16, output 0',
     ),
     "an input overwritten": (
         forward("y = torch.relu(self.linear(x)) + x", "x.zero_()", "return y"),
@@ -106,7 +106,7 @@ WRONG = {
             "    self.packed = self.linear.weight.t().clone()",
             "return torch.relu(x @ self.packed + self.linear.bias) + x",
         ),
-        'family "scaled 0.01", case 4 of 15, output 0',
+        'family "scaled 0.01", case 4 of 16, output 0',
     ),
     "weights remembered until they are loaded": (
         forward(
@@ -117,7 +117,7 @@ WRONG = {
         )
         + "\n    def _load_from_state_dict(self, *args):\n        self.__dict__.pop('packed', None)\n"
         "        super()._load_from_state_dict(*args)\n",
-        'family "shifted", case 10 of 15, output 0',
+        'family "shifted", case 10 of 16, output 0',
     ),
     "one static output": (
         forward(
@@ -296,4 +296,4 @@ def test_a_kernel_in_cpp_that_does_not_compile_is_refused_with_the_compilers_wor
 def test_a_kernel_in_cpp_that_skips_the_last_elements_is_refused(judge: IsolatedJudge) -> None:
     outcome = screened(judge, COMPILED.replace("i < 256 * 96", "i < 256 * 96 - 5"))
     assert isinstance(outcome, Rejected)
-    assert 'family "plain", case 1 of 15, output 0, at [255, 91]' in outcome.reason
+    assert 'family "plain", case 1 of 16, output 0, at [255, 91]' in outcome.reason

@@ -95,7 +95,7 @@ IN_PLACE = {
     "written to at the end": ("return x.relu_()", "return x.copy_(x.relu())", ""),
     "left alone": ("return x.relu_()", "return x.relu()", "is new memory; the reference's shares it with input 0"),
     "new memory handed back": ("return x.relu_()", "return x.relu_().clone()", "is new memory"),
-    "another result": ("return x.add_(1).sum(1)", "return x.add(1).sum(1)", "case 1 of 15, input 0, at ["),
+    "another result": ("return x.add_(1).sum(1)", "return x.add(1).sum(1)", "case 1 of 16, input 0, at ["),
     "its result alone": ("return x.add_(1).sum(1)", "x.add_(1); return x.sum(1)", ""),
     "a guard of one element": (
         "return x.add_(1).sum(1)",

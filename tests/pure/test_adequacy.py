@@ -109,7 +109,7 @@ def test_a_rule_that_pytorch_in_another_order_breaks_is_named() -> None:
     key = key_of("return x.sum(-1)", "torch.rand(64, 4800)")
     strict = [(case, Standard(told.errors, (0.0,), told.baseline)) for case, told in islice(demands(key), 1)]
     (told,) = assess(key, strict).refused
-    assert told.startswith('the reference on one thread, without oneDNN: family "plain", case 1 of 15, output 0, at [')
+    assert told.startswith('the reference on one thread, without oneDNN: family "plain", case 1 of 16, output 0, at [')
 
 
 def test_tf32_keeps_ten_bits() -> None:

@@ -55,7 +55,7 @@ def written(source: str, outcome: Outcome, number: int = 0, branch: int = 0) -> 
         ('family "plain": output 0 has shape [4, 8], expected [4, 9]', "has shape [4, 8], expected [4, 9]"),
         ('family "plain": the output is a secret_1234, expected a Tensor', "has another type, expected a Tensor"),
         ('family "plain": input 0 was overwritten; the reference leaves it alone', "input 0 was overwritten"),
-        ("output 0 of one call changes when the next call runs: memory is reused", "memory is reused"),
+        ("output 0 of one call changes when later calls run: memory is reused", "memory is reused"),
         ("the process died of SIGSEGV", "the process died of SIGSEGV"),
         ("did not return within 10 s", "did not return within 10 s"),
         ("ValueError: my inputs are 0.25 1.375", "raised ValueError"),
