@@ -75,7 +75,7 @@ LIMITED = (
     Only("prlimit64", 0, WORD, 0),  # of the calling process
 )
 
-# CUDA's start-up listens on a local socket, and ends with error 304 where it may not. Nobody can be reached through one:
+# CUDA's start-up listens on a local socket, and ends with error 304 where it may not. Nobody can be reached by one:
 # connecting is refused, and so are the kinds of socket that can send without it.
 CUDA = ("socket", "bind", "listen")
 LOCAL = (Only("socket", 0, WORD, socket.AF_UNIX), Only("socket", 1, 0b10, 0))  # stream and seqpacket

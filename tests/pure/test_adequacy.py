@@ -26,7 +26,7 @@ def key_of(forward: str, inputs: str = "torch.randn(64, 48)", init: str = "pass"
         f"    def forward(self, x, y=None):\n        {forward}\n"
         f"def get_inputs():\n    return [{inputs}]\n"
     )
-    return AnswerKey(text, Contract(), None, 1 << 30, b"a test's own master secret")
+    return AnswerKey(text, Contract(), None, 1 << 30, "cpu", b"a test's own master secret")
 
 
 def demands(key: AnswerKey) -> Iterator[tuple[Case, Standard]]:
