@@ -98,11 +98,14 @@ class Courtroom:
         if "track" in self.__dict__:
             self.track.clock.sight.forget(examinee.worker)
 
-    def lap(self, examinee: Examinee, track: Track | None = None) -> Lap:
+    def lap(self, examinee: Examinee) -> Lap:
         """One sample on the track, while everyone else is paused."""
-        for other in self._present:
-            other.worker.pause()
-        return (track or self.track).lap(examinee)
+        self.hush()
+        return self.track.lap(examinee)
+
+    def hush(self) -> None:
+        for one in self._present:
+            one.worker.pause()
 
     def strays(self, candidate: Examinee) -> int:
         """How many processes there are below the template that are neither workers nor started by other workers."""
@@ -159,11 +162,6 @@ class Courtroom:
         self._eager.hold_tray(self.tray(count))
         fresh = FreshInputs(self.key.drawn, self.key.seeds, POOL)
         return Track(self._own_desk(count), fresh, clock, trip)
-
-    @cached_property
-    def alone(self) -> Track:
-        """The same track for samples of one call."""
-        return replace(self.track, desk=self._own_desk(1))
 
     @cached_property
     def _weights(self) -> Weights:

@@ -63,6 +63,10 @@ class Desk:
         for target, value in zip(self.own(call), leaves(list(values)), strict=True):
             target.copy_(value)
 
+    def shared(self, call: int) -> list[Tensor]:
+        """One call's input tensors as workers see them."""
+        return [slot.view(self._arena.data) for slot in self._slots[call]]
+
     def publish(self) -> None:
         self._arena.data.copy_(self._own)
         arrive(self._arena.data)

@@ -13,10 +13,11 @@ from torch import Tensor
 from kernelwright.judge import numerics, timing
 from kernelwright.judge.courtroom import Courtroom
 from kernelwright.judge.examinee import Examinee
+from kernelwright.judge.foresight import check_foresight
 from kernelwright.judge.objection import Objection
 from kernelwright.judge.processes import Fault
 from kernelwright.judge.timing import Pair, Side
-from kernelwright.judge.track import Lap, Outputs, Track
+from kernelwright.judge.track import Lap, Outputs
 from kernelwright.judge.verify import Standard, deviations, explain
 
 IDLE = 6  # laps in a row after which a device that is busy between calls is no accident
@@ -28,8 +29,8 @@ Again = Callable[[ExitStack], Examinee]
 class Race:
     """Two workers on the track of a courtroom."""
 
-    def __init__(self, court: Courtroom, baseline: Examinee, candidate: Examinee, track: Track | None = None) -> None:
-        self._court, self._track = court, track or court.track
+    def __init__(self, court: Courtroom, baseline: Examinee, candidate: Examinee) -> None:
+        self._court, self._track = court, court.track
         self._sides: dict[Side, Examinee] = {"baseline": baseline, "candidate": candidate}
         self._busy = 0
         self._cores: list[float] = []
@@ -48,9 +49,6 @@ class Race:
         pairs = tuple(timing.quietest(lambda n=number: self._strict_pair(n)) for number in range(timing.STRICT_PAIRS))
         self._check_cores()
         return pairs
-
-    def run_briefly(self) -> tuple[Pair, ...]:
-        return tuple(timing.quietest(lambda n=number: self._pair(n)) for number in range(timing.ALONE_PAIRS))
 
     def _pair(self, number: int) -> Pair:
         self._track.refresh()
@@ -72,7 +70,7 @@ class Race:
         return laps["baseline"], laps["candidate"]
 
     def _lap(self, examinee: Examinee) -> Lap:
-        lap = self._court.lap(examinee, self._track)
+        lap = self._court.lap(examinee)
         touched = self._track.desk.touched()
         if touched:
             raise Fault(f"a timed call overwrote {touched}")
@@ -126,27 +124,23 @@ def run_until_sure(court: Courtroom, candidate: Examinee, again: Again, gain: fl
     pairs = Race(court, court.baseline, candidate).run(gain)
     if timing.incredible(pairs):
         with ExitStack() as stack:
-            return Race(court, court.another_baseline(stack), again(stack)).run_strictly(), True
+            pairs, strict = Race(court, court.another_baseline(stack), again(stack)).run_strictly(), True
+    else:
+        pairs, strict = _until_sure(court, pairs, again, gain), False
+    if timing.is_faster(pairs, gain):
+        check_foresight(court, candidate, statistics.median(pair.candidate_ns for pair in pairs))
+    return pairs, strict
+
+
+def _until_sure(court: Courtroom, pairs: tuple[Pair, ...], again: Again, gain: float) -> tuple[Pair, ...]:
+    """These pairs, and more of them in new processes while they say faster by little."""
     count = len(pairs)
     for _ in range(timing.CONFIRMATIONS[court.baseline_name]):
         if not timing.doubtful(pairs, gain):
             break
         with ExitStack() as stack:
             pairs += Race(court, court.another_baseline(stack), again(stack)).run(gain, (count,))
-    if timing.is_faster(pairs, gain) and court.track.desk.count > 1:
-        check_alone(pairs, Race(court, court.baseline, candidate, court.alone).run_briefly(), court.track.desk.count)
-    return pairs, False
-
-
-def check_alone(together: Sequence[Pair], alone: Sequence[Pair], count: int) -> None:
-    """What a call saves among others it must save in a sample of its own, at least by half.
-
-    All inputs of a sample are there when its first call is made: a candidate could do the work of all calls at once.
-    """
-    saved, at_most = timing.saving(together), timing.most_saving(alone)
-    if at_most < saved / 2:
-        told = f"{saved:.3g} ns a call where {count} calls follow each other, but {at_most:.3g} ns at most in one alone"
-        raise Objection("time", f"saves {told}: calls share their work")
+    return pairs
 
 
 def check_floor(pairs: Sequence[Pair], floor_ns: float) -> None:

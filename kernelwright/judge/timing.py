@@ -6,14 +6,12 @@ Pure decisions; whoever takes the samples is passed in.
 from __future__ import annotations
 
 import math
-import random
-import statistics
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeVar
 
 from kernelwright.core.outcome import Timing
-from kernelwright.core.stats import RESAMPLES, interval, speedup, verdict
+from kernelwright.core.stats import interval, speedup, verdict
 
 Side = Literal["baseline", "candidate"]
 
@@ -28,7 +26,6 @@ ROUND_TRIPS = 30  # a sample takes at least so many empty round trips, so that t
 MOST_CALLS = 64
 INCREDIBLE = 10.0  # a speed-up above this stands only after a second race under stricter rules
 STRICT_PAIRS = 12
-ALONE_PAIRS = 24  # samples of one call: each takes 10 ms, most of it waiting
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,19 +109,6 @@ def incredible(pairs: Sequence[Pair]) -> bool:
 
 def is_faster(pairs: Sequence[Pair], gain: float) -> bool:
     return verdict(as_timing("", pairs), gain) == "FASTER"
-
-
-def saving(pairs: Sequence[Pair]) -> float:
-    """Nanoseconds that the candidate saves in a call, by the median of the pairs."""
-    return statistics.median(pair.baseline_ns - pair.candidate_ns for pair in pairs)
-
-
-def most_saving(pairs: Sequence[Pair], confidence: float = SURE) -> float:
-    """The upper end of a bootstrap interval of that median."""
-    savings = [pair.baseline_ns - pair.candidate_ns for pair in pairs]
-    draw = random.Random(0)
-    medians = sorted(statistics.median(draw.choices(savings, k=len(savings))) for _ in range(RESAMPLES))
-    return medians[min(math.ceil(confidence * RESAMPLES), RESAMPLES - 1)]
 
 
 def as_timing(baseline: str, pairs: Sequence[Pair], floor_ns: float = 0.0, strict: bool = False) -> Timing:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from kernelwright.judge.caches import Caches
@@ -91,6 +92,12 @@ class Track:
         """New draws of the generator for all calls, no mixtures."""
         for call in range(self.desk.count):
             self.fresh.draw(self.desk.own(call))
+
+    def other_bytes(self) -> list[Tensor]:
+        """Fresh inputs for one call, which no desk has yet."""
+        values = [torch.empty_like(own) for own in self.desk.own(0)]
+        self.fresh.write(values)
+        return values
 
     def lap(self, examinee: Examinee) -> Lap:
         count = self.desk.count

@@ -122,7 +122,7 @@ CHEATS = (
         "time",
         "looks_ahead",
         "rectify",
-        AnyOf((Refused("time", "calls share their work"), NotFaster())),
+        AnyOf((Refused("time", "done early"), NotFaster())),
         twin="identity",
     ),
     Row("time", "later_calls_skipped", "linear_tail", Refused("time", "a timed call, output 0")),

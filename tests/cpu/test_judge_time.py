@@ -150,6 +150,48 @@ def test_a_speed_up_above_ten_is_timed_again_on_new_draws(name: str, strict: boo
     assert len(outcome.timing.candidate_ns) == timing.STRICT_PAIRS or not strict
 
 
+SHORT = """
+import torch
+from torch import nn
+
+class Model(nn.Module):
+    def forward(self, x):
+        for _ in range(40):
+            x = x + 1
+        return x
+
+def get_inputs():
+    return [torch.randn(16, 16)]
+"""
+SHORT_COPY = SHORT.replace("class Model", "class ModelNew").partition("def get_inputs")[0]
+AHEAD = """
+import torch
+from torch import nn
+
+class ModelNew(nn.Module):
+    def forward(self, x):
+        frame = torch.sys._getframe()
+        while "count" not in frame.f_locals:
+            frame = frame.f_back
+        calls = frame.f_locals["self"].calls[:frame.f_locals["count"]]
+        if x is calls[0][0]:
+            together = torch.stack([call[0] for call in calls])
+            for _ in range(40):
+                together = together + 1
+            self.ready = iter([one.clone() for one in together])
+        return next(self.ready)
+"""
+
+
+def test_work_that_is_done_for_later_calls_is_refused_and_a_kernel_that_saves_as_much_is_not() -> None:
+    task = Task(SHORT, (), Target("cpu", "any", "any"))
+    with open_judge(task, baselines=("eager",), threads=1, seconds=0.5) as judge:
+        early = examined(judge, AHEAD)
+        honest = examined(judge, SHORT_COPY.replace("for _ in range(40):\n            x = x + 1", "x = x + 40"))
+    assert isinstance(early, Rejected) and "done early" in early.reason, early
+    assert isinstance(honest, Accepted) and verdict(honest.timing, 1.03) == "FASTER", honest
+
+
 def test_where_nobody_may_look_handing_over_is_timed_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sight, "_may_read", lambda pid: False)
     handed: list[int] = []

@@ -100,8 +100,8 @@ def test_mixed_scales_are_one_to_a_row_and_far_apart() -> None:
 
 def test_every_row_has_a_spike_and_few_have_many() -> None:
     value = torch.rand(500, 40) + 1
-    kept = applied("sparse spikes", value) == value
-    assert kept.any(dim=1).all() and kept.float().mean() < 0.1
+    spikes = applied("sparse spikes", value) >= 64
+    assert spikes[:, -4:].any(dim=1).all() and spikes.float().mean() < 0.1
 
 
 def test_ties_are_many() -> None:

@@ -6,8 +6,6 @@ import random
 
 import pytest
 
-from kernelwright.judge.objection import Objection
-from kernelwright.judge.race import check_alone
 from kernelwright.judge.timing import (
     FEWEST,
     LOOKS,
@@ -61,16 +59,6 @@ def test_a_small_gain_is_doubtful_and_a_large_one_is_not() -> None:
     assert doubtful([Pair(1.10, 1.0)] * 10, 1.03)
     assert not doubtful([Pair(1.50, 1.0)] * 10, 1.03)
     assert not doubtful([Pair(1.00, 1.0)] * 10, 1.03)
-
-
-def test_what_is_saved_among_calls_must_be_saved_in_one_alone() -> None:
-    draw = random.Random(2)
-    together = [Pair(100e3, 40e3)] * 10
-    noisy = [Pair(150e3 + draw.gauss(0, 20e3), 90e3 + draw.gauss(0, 20e3)) for _ in range(24)]
-    check_alone(together, noisy, 8)
-    check_alone(together, [Pair(150e3, 115e3)] * 24, 8)
-    with pytest.raises(Objection, match="calls share their work"):
-        check_alone(together, [Pair(150e3 + draw.gauss(0, 5e3), 150e3 + draw.gauss(0, 5e3)) for _ in range(24)], 8)
 
 
 def test_each_side_goes_first_as_often_as_second() -> None:

@@ -44,8 +44,7 @@ OWN_WORDS = [  # of the judge
     rf"a timed call overwrote {TOUCHED}",
     r"state '[\w.]{1,80}' is not what was given; the reference leaves it alone",
     r"output \d{1,3} of one call changes when later calls run: memory is reused",
-    rf"saves {FIGURE} ns a call where \d{{1,3}} calls follow each other, but {FIGURE} ns at most in one alone: "
-    "calls share their work",
+    r"the work of later calls is done early: a call ignores inputs that came before it",
     r"wrote beside the memory for its outputs",
     r"the device is kept busy between calls: work goes on after the calls have returned",
     r"has \d{1,4} process\(es\) of its own while it is timed; it may have none",
@@ -64,7 +63,7 @@ FAMILY_WORDS: set[str] = set(
     """
     plain second seed scaled shifted negated new other weights mixed scale scales rows sparse spikes spiky ties tied
     sorted ascending cancellation cancelling exact small integers one element changed perturbed transposed sliced offset
-    strided storage layout strides large negative positive zeros constant up down wide below zero
+    strided storage layout strides large negative positive zeros constant up down below zero
 """.split()
 )
 STATE_WORDS = {"weight", "bias", "running_mean", "running_var", "num_batches_tracked"}
