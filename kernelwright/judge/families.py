@@ -95,8 +95,14 @@ def spiky(value: Tensor, generator: Generator) -> Tensor:
     spikes = torch.rand(flat.shape, generator=generator) < SPIKES
     last = (flat.shape[1] - 1 - torch.arange(flat.shape[0]) % min(LAST, flat.shape[1])).unsqueeze(1)
     spikes.scatter_(1, last, True)
-    value = flat.scatter(1, last.to(flat.device), flat.amax(dim=1, keepdim=True)).view(value.shape)
+    value = _exchanged(flat, flat.argmax(dim=1, keepdim=True), last.to(flat.device)).view(value.shape)
     return torch.where(spikes.view(value.shape).to(value.device), value / WEAKEST, value)
+
+
+def _exchanged(rows: Tensor, one: Tensor, other: Tensor) -> Tensor:
+    """In each row the elements of these two places change places."""
+    ours, theirs = rows.gather(1, one), rows.gather(1, other)
+    return rows.scatter(1, one, theirs).scatter(1, other, ours)
 
 
 def tied(value: Tensor, generator: Generator) -> Tensor:

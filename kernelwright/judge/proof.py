@@ -16,6 +16,7 @@ from kernelwright.judge.processes import Fault, Workshop
 from kernelwright.judge.sandbox import Kind
 
 SECONDS = 30.0
+SOON = 1.0  # seconds in which a process that was killed is seen dead
 WAITS = (sys.executable, "-I", "-c", "input()")
 TRIES = """
 import os, socket, torch
@@ -64,13 +65,21 @@ def prove(kind: Kind, private: Path) -> tuple[Attempt, ...]:
             Attempt(f"write {target}", target.exists()),
             Attempt(f"read {secret.name}", word in said),
             Attempt(f"connect to 127.0.0.1:{port}", _knocked(listener)),
-            Attempt("end another process", bystander.poll() is not None),
+            Attempt("end another process", _ended(bystander)),
         )
         bystander.kill()
     target.unlink(missing_ok=True)
     if not said.rstrip().endswith("tried"):
         raise Fault("did not come to the end of its attempts", said)
     return attempts
+
+
+def _ended(bystander: subprocess.Popen[bytes]) -> bool:
+    try:
+        bystander.wait(timeout=SOON)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
 
 
 def _knocked(listener: socket.socket) -> bool:

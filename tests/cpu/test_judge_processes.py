@@ -83,6 +83,7 @@ def test_a_paused_worker_takes_no_time_and_goes_on_when_asked(workshop: Workshop
     with workshop.start() as worker:
         build(worker, "\nimport threading\nthreading.Thread(target=lambda: [None for _ in iter(int, 1)]).start()\n")
         worker.pause()
+        time.sleep(0.1)  # a signal takes its time on a busy machine
         before = cpu_ticks(worker.pid)
         time.sleep(0.2)
         assert cpu_ticks(worker.pid) == before

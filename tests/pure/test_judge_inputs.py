@@ -81,12 +81,12 @@ def test_families_by_hand() -> None:
     assert sum(results["cancellation"]) == pytest.approx(-(2.0**-10))
 
 
-@pytest.mark.parametrize("name", ["mixed-scale rows", "sparse spikes", "ties", "sorted", "one perturbed element"])
+@pytest.mark.parametrize("name", ["mixed-scale rows", "ties", "sorted", "one perturbed element"])
 def test_what_binds_without_being_a_scale_stays_within_what_was_drawn(name: str) -> None:
     value = torch.rand(30, 50) + 0.01
     moved = applied(name, value)
     assert moved.min() > 0 and moved.max() <= value.max()
-    if name != "mixed-scale rows" and name != "sparse spikes":
+    if name != "mixed-scale rows":
         assert torch.isin(moved, value).all()
 
 
