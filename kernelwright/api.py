@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from functools import cache
 from itertools import cycle, islice
 from pathlib import Path
 from typing import Any, Literal
@@ -16,10 +17,10 @@ from torch import nn
 from kernelwright import settings as configuration
 from kernelwright.capture.source import Input, check_inputs
 from kernelwright.capture.subject import Subject, from_module
-from kernelwright.core.candidate import Written
+from kernelwright.core.candidate import Candidate, Written
 from kernelwright.core.conversation import Conversation
 from kernelwright.core.errors import CaptureError, MachineError, UsageError
-from kernelwright.core.outcome import Adequacy, Baselines, Choice, Keep, Trial
+from kernelwright.core.outcome import Adequacy, Baselines, Choice, Keep, Rejected, Trial
 from kernelwright.core.ports import Engine
 from kernelwright.core.stats import median_ms
 from kernelwright.core.task import Contract, Task
@@ -179,13 +180,31 @@ def _searched(
         budget = Budget(sharing.clock() + chosen.budget, sharing.clock)
         engines: dict[str, Engine] = {SEARCH: Search(cpu.roofline(task.target), seed=chosen.seed)}
         if models:
-            engines[AGENT] = _agent(task, chosen, models, store, tell, budget, runner.run)
+            engines[AGENT] = _agent(task, chosen, models, store, tell, budget, runner.run, _profiler(judge))
         remembered = Remembered(judge, () if fresh else store.trials(task))
         return run(task, [engines[name] for name in chosen.engines], remembered, store, budget, tell)
 
 
+def _profiler(judge: IsolatedJudge) -> Callable[[Candidate], str]:
+    """Where a kernel spends its time, for an analyst, asked once a kernel; "" where it cannot be told."""
+
+    @cache
+    def profile(candidate: Candidate) -> str:
+        found = judge.profile(candidate)
+        return "" if isinstance(found, Rejected) else str(found)
+
+    return profile
+
+
 def _agent(
-    task: Task, chosen: Settings, models: tuple[Model, ...], store: TrialStore, tell: Tell, budget: Budget, loop: Run
+    task: Task,
+    chosen: Settings,
+    models: tuple[Model, ...],
+    store: TrialStore,
+    tell: Tell,
+    budget: Budget,
+    loop: Run,
+    profile: Callable[[Candidate], str],
 ) -> Agent:
     def keep(conversation: Conversation) -> None:
         store.keep(task, conversation)
@@ -200,6 +219,7 @@ def _agent(
         lambda: budget.deadline - budget.now(),
         _elsewhere(task, store),
         chosen.rounds,
+        profile=profile,
     )
 
 

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from kernelwright.judge import inputs, requests
+from kernelwright.judge import requests
 from kernelwright.judge.courtroom import Courtroom
 from kernelwright.judge.examinee import Examinee
 from kernelwright.judge.processes import Fault
@@ -32,10 +32,14 @@ class Profile:
     operators: tuple[Operator, ...]
     compiler: tuple[str, ...]
 
+    def __str__(self) -> str:
+        shares = [f"{one.self_us:9.1f} us in {one.calls:g} calls of {one.name}" for one in self.operators]
+        return "\n".join(("Time of one call by operator:", *shares, *self.compiler))
+
 
 def profiled(court: Courtroom, examinee: Examinee) -> Profile:
     """A few calls under torch's profiler, on the weights given and on inputs of a public seed. Raises Fault."""
-    desk = court.public_desk(inputs.drawn(court.key.reference, PUBLIC_SEED))
+    desk = court.public_desk(court.key.drawn(PUBLIC_SEED))
     examinee.take_state(court.key, court.first)
     examinee.sit(desk)
     answer = examinee.worker.ask(requests.Profile(COUNT), SECONDS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -311,6 +312,12 @@ def test_the_recommendation_of_the_analyst_reaches_the_writer(agent: Any) -> Non
     assert "relu 99 %" in server.prompt(0)
     assert "1.20x of compile" in server.prompt(0)
     assert "Fuse the passes." in server.prompt(1)
+
+
+def test_the_analyst_hears_where_a_kernel_spends_its_time(judge: IsolatedJudge) -> None:
+    profile = api._profiler(judge)
+    assert re.search(r"us in 1 calls of aten::\w*relu", profile(past(RIGHT, accepted(1.2)).candidate))
+    assert profile(past("class ModelNew: pass", accepted(1.2)).candidate) == ""
 
 
 def test_the_part_that_stays_the_same_comes_first(agent: Any) -> None:
