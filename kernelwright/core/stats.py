@@ -13,6 +13,7 @@ from kernelwright.core.outcome import Timing
 Verdict = Literal["FASTER", "SAME", "SLOWER", "UNSURE"]
 
 RESAMPLES = 2000
+SURE = 0.99  # confidence where one error in twenty is too many
 
 
 def log_ratios(timing: Timing) -> tuple[float, ...]:
@@ -36,11 +37,11 @@ def interval(timing: Timing, confidence: float = 0.95, seed: int = 0) -> tuple[f
 
 
 def verdict(timing: Timing, gain: float) -> Verdict:
-    """FASTER only where the whole interval lies above the gain that is worth keeping."""
+    """FASTER only where the whole interval lies above the gain that is worth keeping, SLOWER where surely below 1."""
     low, high = interval(timing)
     if low > gain:
         return "FASTER"
-    if high < 1 / gain:
+    if interval(timing, SURE)[1] < 1:
         return "SLOWER"
     if low > 1 / gain and high < gain:
         return "SAME"

@@ -11,12 +11,11 @@ from dataclasses import dataclass
 from typing import Literal, Protocol, TypeVar
 
 from kernelwright.core.outcome import Timing
-from kernelwright.core.stats import interval, speedup, verdict
+from kernelwright.core.stats import SURE, interval, speedup, verdict
 
 Side = Literal["baseline", "candidate"]
 
 LOOKS = (10, 20, 40)  # pairs after which to look whether more are needed
-SURE = 0.99  # confidence of the early looks; three looks at 95 % would err more often than 5 %
 QUIET = 0.05  # share of a lap that threads may stand in line for a core
 TRIES = 3  # for a quiet one
 CONFIRMATIONS = {"eager": 2, "compile": 1}  # times that a small gain has to show again; compiling anew takes 5 s
@@ -92,9 +91,9 @@ def take_pairs(
 
 
 def decided(pairs: Sequence[Pair], gain: float) -> bool:
-    """Whether the speed-up is surely above the gain that counts, or surely below it."""
-    low, high = interval(as_timing("", pairs), SURE)
-    return low > gain or high < gain
+    """Whether the speed-up is surely above the gain that counts, or how it lies below it is known."""
+    taken = as_timing("", pairs)
+    return interval(taken, SURE)[0] > gain or verdict(taken, gain) in ("SLOWER", "SAME")
 
 
 def doubtful(pairs: Sequence[Pair], gain: float) -> bool:
