@@ -85,22 +85,22 @@ def open_judge(
     cores = cores or threads
     way = Way(task.target.kind, task.contract.precision)
     options = Options(
-        way,
-        threads,
-        cores,
-        tuple(baselines),
-        variables,
-        compiler,
-        cache,
-        patience,
-        seconds,
-        memory,
-        master or b"",
-        adequacy,
-        choose(sandbox),
-        limits,
-        quiet,
-        tell,
+        way=way,
+        threads=threads,
+        cores=cores,
+        baselines=tuple(baselines),
+        variables=variables,
+        compiler=compiler,
+        cache=cache,
+        patience=patience,
+        seconds=seconds,
+        memory=memory,
+        master=master or b"",
+        adequacy=adequacy,
+        sandbox=choose(sandbox),
+        limits=limits,
+        quiet=quiet,
+        tell=tell,
     )
     return IsolatedJudge(task, state, options)
 
