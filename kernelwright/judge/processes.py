@@ -208,6 +208,7 @@ class Workshop:
         self._inner: dict[int, int] = {}  # pids as the template knows them
         self._started = 0
         self._ready = False
+        self._torn = False  # a request was not answered: what came next would be taken for its answer
         self._connection, theirs = socket.socketpair()
         around = self._boundary(str(self.folder), *self._caches)
         command = [sys.executable, "-I", "-c", self._boot(theirs.fileno())]
@@ -259,7 +260,13 @@ class Workshop:
         return {pid for pid, _ in limits.descendants(template)} - {template}
 
     def end(self, pid: int, grace: float) -> str:
+        if self._torn:
+            return "ended with the process that forked it"
         return str(self._ask(requests.End(self._inner.pop(pid, pid), grace))["how"])
+
+    def _hang_up(self) -> None:
+        self._torn = True
+        self._connection.close()
 
     @property
     def _log_path(self) -> Path:
@@ -292,14 +299,19 @@ class Workshop:
         return template
 
     def _ask(self, request: object, fds: Sequence[int] = ()) -> dict[str, Any]:
+        """Its answer. One that does not come, be it for an interrupt, hangs up; the template then ends its workers."""
         try:
             if not self._ready:
                 self._ready = bool(wire.receive_json(self._connection, time.monotonic() + READY))
             wire.send(self._connection, request, fds)
             return wire.receive_json(self._connection, time.monotonic() + READY)
-        except (EOFError, ConnectionError, TimeoutError) as error:
+        except (EOFError, OSError) as error:
+            self._hang_up()
             log = self._log_path.read_text(errors="replace")[-LOG_TAIL:] if self._log_path.exists() else ""
             raise MachineError(f"the process that forks workers is gone ({error}); it printed: {log}") from error
+        except BaseException:
+            self._hang_up()
+            raise
 
 
 def _packages() -> tuple[Path, Path]:

@@ -8,10 +8,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from kernelwright.core.errors import MachineError
 from kernelwright.judge import requests
 from kernelwright.judge.processes import Fault, Worker, Workshop
 
@@ -135,6 +137,39 @@ def test_nothing_is_left_when_the_judge_is_done() -> None:
         assert alive(worker)
     assert gone_within(2.0, [template, worker])
     assert not workshop.folder.exists()
+
+
+def test_an_interrupt_between_a_request_and_its_answer_leaves_nothing() -> None:
+    """The answer would come later, and be taken for that to the next request."""
+    with Workshop({"PATH": os.defpath}, threads=1) as workshop:
+        template = workshop._process.pid
+        with pytest.raises(Interrupted), workshop.start() as first, workshop.start() as second:
+            workers = [first.pid, second.pid]
+            first.pause()  # so it cannot end by itself, and the answer takes as long as it has grace
+            with interrupted_after(0.2):
+                first.end(grace=1.0)
+        with pytest.raises(MachineError, match="the process that forks workers is gone"):
+            workshop.start()
+    assert gone_within(2.0, [template, *workers])
+    assert not workshop.folder.exists()
+
+
+class Interrupted(BaseException):
+    """As a KeyboardInterrupt, which would end pytest where it went astray."""
+
+
+@contextmanager
+def interrupted_after(seconds: float) -> Iterator[None]:
+    def interrupt(number: int, frame: object) -> None:
+        raise Interrupted
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def test_workers_die_when_the_template_is_killed() -> None:
