@@ -63,13 +63,29 @@ class Desk:
         for target, value in zip(self.own(call), leaves(list(values)), strict=True):
             target.copy_(value)
 
-    def shared(self, call: int) -> list[Tensor]:
-        """One call's input tensors as workers see them."""
-        return [slot.view(self._arena.data) for slot in self._slots[call]]
-
     def publish(self) -> None:
         self._arena.data.copy_(self._own)
         arrive(self._arena.data)
+
+    def draft(self, call: int, values: Sequence[Tensor]) -> Tensor:
+        """The bytes of one call's inputs with these values, where `replace` is quick to take them from."""
+        data = self._own[self._region(call)].clone()
+        for slot, value in zip(self._slots[0], values, strict=True):
+            slot.view(data).copy_(value)
+        return data.cpu().pin_memory() if data.is_cuda else data
+
+    def replace(self, call: int, draft: Tensor) -> None:
+        """Write a draft while a worker runs.
+
+        It comes from the host: a kernel that copies would stand in line behind the worker's, the copy engine doesn't.
+        """
+        target = self._arena.data[self._region(call)]
+        target.copy_(draft, non_blocking=True)
+        arrive(target)
+
+    def accept(self, call: int, draft: Tensor) -> None:
+        """Take a draft over into the judge's own copy."""
+        self._own[self._region(call)].copy_(draft)
 
     def touched(self) -> str:
         """What a worker has written where it may only read; "" for nothing."""
@@ -90,6 +106,10 @@ class Desk:
     def copies(self, call: int) -> tuple[Tensor, ...]:
         """Copies of what the inputs that the reference writes to hold now."""
         return tuple(value.clone() for value in self.left_in(call, self.written))
+
+    def _region(self, call: int) -> slice:
+        size = self.nbytes // self.count
+        return slice(call * size, (call + 1) * size)
 
     def _kept(self, start: int, end: int) -> bool:
         return torch.equal(self._arena.data[start:end], self._own[start:end])

@@ -36,7 +36,7 @@ class ModelNew(nn.Module):
     def ask(self, x):
         """cudaLimitPersistingL2CacheSize is 6, the attribute of a stream is 1, and 2 says: keep."""
         runtime = ctypes.CDLL(torch.sys.modules["kernelwright.judge.cuda"]._runtime()._name)
-        runtime.cudaDeviceSetLimit(6, ctypes.c_size_t(1 << 25))
+        runtime.cudaDeviceSetLimit(6, ctypes.c_size_t(1 << 24))
         window = Window(x.data_ptr(), 1 << 24, 1.0, 2, 1)
         stream = ctypes.c_void_p(torch.cuda.current_stream().cuda_stream)
         runtime.cudaStreamSetAttribute(stream, 1, ctypes.byref(window))
