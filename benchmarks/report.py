@@ -84,7 +84,7 @@ def page_seconds(run: Run, entries: tuple[Entry, ...]) -> float:
     names, some = [entry.problem.name for entry in entries], entries[:SAMPLE]
     started = time.perf_counter()
     for entry in some:
-        pages.problem(run, entry, names, lambda digest: ())
+        pages.problem(run, entry, names)
     return (time.perf_counter() - started) / len(some)
 
 

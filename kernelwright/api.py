@@ -125,7 +125,7 @@ def solve(
             f"the search writes kernels for cpu only, not for {task.target.kind}; use --device cpu, "
             f"or judge a kernel of your own: kernelwright judge REFERENCE.py CANDIDATE.py --device {task.target.kind}"
         )
-    models = _models(chosen)  # what is wrong with them is said before anything is measured
+    models = models_of(chosen)  # what is wrong with them is said before anything is measured
     note(task)
     with open_store(chosen.store) as store:
         if not fresh and (recalled := _recalled(subject, chosen, store, note, sharing)):
@@ -232,7 +232,7 @@ def _elsewhere(task: Task, store: TrialStore) -> tuple[Elsewhere, ...]:
     )
 
 
-def _models(chosen: Settings) -> tuple[Model, ...]:
+def models_of(chosen: Settings) -> tuple[Model, ...]:
     """One model for each branch of the agent engine; none where it is not asked for. Raises UsageError."""
     unknown = [name for name in chosen.engines if name not in (SEARCH, AGENT)]
     if unknown or not chosen.engines:

@@ -14,6 +14,7 @@ import platformdirs
 from kernelwright.core.errors import UsageError
 
 PREFIX = "KERNELWRIGHT_"
+OUTPUT = Path("kernelwright-out")  # the folder that commands write to, where no other is named
 
 # Which variables hold the key of a provider of language models; the first that is set counts.
 KEYS: Mapping[str, tuple[str, ...]] = {

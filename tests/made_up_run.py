@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import random
-from collections.abc import Iterator
 from pathlib import Path
 
 from kernelwright.core.candidate import Candidate, Origin, Plan, Searched, Step, Written
 from kernelwright.core.codec import digest, dumps
+from kernelwright.core.conversation import Conversation, Message
 from kernelwright.core.outcome import (
     Accepted,
     Accuracy,
@@ -38,6 +37,7 @@ OPERATIONS = "Matmul Softmax LayerNorm Conv2d GELU Sum MaxPool Attention LSTM Cr
 FAMILIES = "plain scaled-small scaled-large shifted negated mixed-rows sparse ties cancellation".split()
 MUTANTS = ("zeros", "mean fill", "last row zeroed", "one element off", "rows permuted", "weights ignored")
 SAMPLES = 12
+Attempt = tuple[Trial, Conversation | None]  # and the conversation that it came of
 
 REFERENCE = '''import torch
 from torch import nn
@@ -93,7 +93,6 @@ def write(folder: Path, count: int, *, done: int | None = None, seed: int = 0) -
 def write_entries(folder: Path, entries: tuple[Entry, ...], done: int | None = None) -> Run:
     run = asked(tuple(entry.problem.name for entry in entries))
     (folder / "entries").mkdir(parents=True, exist_ok=True)
-    (folder / "conversations").mkdir(exist_ok=True)
     (folder / "run.json").write_text(dumps(run))
     for entry in entries[:done]:
         write_entry(folder, entry)
@@ -102,10 +101,6 @@ def write_entries(folder: Path, entries: tuple[Entry, ...], done: int | None = N
 
 def write_entry(folder: Path, entry: Entry) -> None:
     (folder / "entries" / f"{entry.problem.name.replace('/', '__')}.json").write_text(dumps(entry))
-    for trial in entry.result.trials if isinstance(entry.result, Solved) else ():
-        if isinstance(trial.candidate.origin, Written):
-            said = {"messages": list(conversation(trial.candidate.source))}
-            (folder / "conversations" / f"{trial.candidate.origin.conversation}.json").write_text(json.dumps(said))
 
 
 def asked(names: tuple[str, ...]) -> Run:
@@ -125,9 +120,8 @@ def entry(number: int, draw: random.Random) -> Entry:
     if number % 17 == 16:
         return Entry(problem, Failed("memory", "wanted 18.2 GiB for the inputs, 6.1 GiB are free"), draw.uniform(1, 5))
     result = solved(number, draw)
-    origins = [trial.candidate.origin for trial in result.trials]
-    written = [origin for origin in origins if isinstance(origin, Written)]
-    tokens, cost = sum(origin.tokens for origin in written), sum(origin.cost for origin in written)
+    said = result.conversations
+    tokens, cost = sum(held.tokens for held in said), sum(held.cost or 0.0 for held in said)
     return Entry(problem, result, draw.uniform(15, 110), tokens, cost)
 
 
@@ -138,9 +132,11 @@ def solved(number: int, draw: random.Random) -> Solved:
     degenerate = "the output does not depend on the input" if number % 23 == 5 else ""
     adequacy = Adequacy(MUTANTS, ("rows permuted",) if number % 4 == 0 else ())
     measured = (Measured("eager", noisy(eager, draw)), Measured("compile", noisy(compiled, draw)))
-    trials = tuple(tried(number, at, name, baseline, draw) for at in range(draw.randint(4, 18)))
+    made = [tried(number, at, name, baseline, draw) for at in range(draw.randint(4, 18))]
+    trials = tuple(trial for trial, _ in made)
     baselines = Baselines(measured, (), degenerate, adequacy)
-    return Solved(digest(number), baselines, decided(name, trials), trials, baseline * draw.uniform(0.02, 0.12))
+    return Solved(digest(number), baselines, decided(name, trials), trials, baseline * draw.uniform(0.02, 0.12),
+                  tuple(held for _, held in made if held))  # fmt: skip
 
 
 def decided(baseline: str, trials: tuple[Trial, ...]) -> Choice:
@@ -152,15 +148,18 @@ def decided(baseline: str, trials: tuple[Trial, ...]) -> Choice:
     return Keep(trial, best, (best * 0.97, best * 1.02), passed)
 
 
-def tried(number: int, at: int, baseline: str, time_ns: float, draw: random.Random) -> Trial:
+def tried(
+    number: int, at: int, baseline: str, time_ns: float, draw: random.Random
+) -> tuple[Trial, Conversation | None]:
     source = KERNEL.format(width=8 * (at + 1)) + f"# {number}.{at}\n"
     matmul = Step("matmul", "linear", (("tile", 8 * (at + 1)), ("unroll", 4)))
     origin: Origin = Searched(Plan((matmul, Step("map", "mul"))))
-    if at % 3 == 2:
-        origin = Written("a-model", digest((number, at)), draw.randint(2_000, 30_000), draw.uniform(0.01, 0.2))
+    held = said(number, at // 4, source, draw) if at % 3 == 2 else None
+    if held:
+        origin = Written(held.model, digest(held), held.tokens, held.cost or 0.0)
     engine = "agent" if isinstance(origin, Written) else "search"
     candidate = Candidate(digest(number), source, origin)
-    return Trial(at // 4, engine, candidate, found(baseline, time_ns, draw), ENVIRONMENT)
+    return Trial(at // 4, engine, candidate, found(baseline, time_ns, draw), ENVIRONMENT), held
 
 
 def found(baseline: str, time_ns: float, draw: random.Random) -> Outcome:
@@ -185,10 +184,13 @@ def noisy(time_ns: float, draw: random.Random) -> tuple[float, ...]:
     return tuple(time_ns * draw.lognormvariate(0, 0.02) for _ in range(SAMPLES))
 
 
-def conversation(source: str) -> Iterator[dict[str, str]]:
-    yield {"role": "system", "text": "You write kernels. Answer with one file."}
-    yield {"role": "user", "text": "The reference takes 4.2 ms. Two passes over x can be one."}
-    yield {
-        "role": "assistant",
-        "text": f"One pass, with the scale folded in:\n\n```python\n{source}```\n\nThis reads x once.",
-    }
+def said(number: int, at: int, source: str, draw: random.Random) -> Conversation:
+    messages = (
+        Message("system", "You write kernels. Answer with one file."),
+        Message("user", "The reference takes 4.2 ms. Two passes over x can be one."),
+        Message("assistant", f"One pass, with the scale folded in:\n\n```python\n{source}```\n\nThis reads x once."),
+    )
+    tokens = draw.randint(2_000, 30_000)
+    return Conversation(
+        digest(number), "writer", 0, at, "a-model", messages, tokens, 0, 900, draw.uniform(0.01, 0.2), 12.0
+    )

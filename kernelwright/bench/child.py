@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kernelwright.bench.turns import Turns
 from kernelwright.core import codec
-from kernelwright.core.candidate import Written
 from kernelwright.core.codec import digest
+from kernelwright.core.conversation import Conversation
 from kernelwright.core.errors import CaptureError, KernelwrightError, MachineError, StoreError, UsageError
 from kernelwright.core.outcome import Baselines, Environment, Trial
 from kernelwright.core.run import Failed, Problem, Solved
@@ -35,12 +34,13 @@ class Job:
 
 
 def environment(settings: Settings) -> Environment | KernelwrightError:
-    """The machine and the versions that the judge says it works with, or why there can be no run here."""
+    """The machine and the versions that the judge says it works with, or why there can be no run like this here."""
     from kernelwright import api, targets
     from kernelwright.capture.subject import Subject
 
     try:
         target = targets.detect(settings.device, settings.compiler)
+        api.models_of(settings)
     except (UsageError, MachineError) as error:
         return error
     with api.judging(Subject("nothing", Task("", (), target)), settings) as judge:
@@ -77,12 +77,6 @@ def failed(error: KernelwrightError) -> Failed:
     return Failed("capture" if isinstance(error, CaptureError) else "machine", message)
 
 
-def spent(trials: Iterable[Trial]) -> tuple[int, float]:
-    """Tokens and US dollars for what language models wrote."""
-    origins = {trial.candidate.origin for trial in trials if isinstance(trial.candidate.origin, Written)}
-    return sum(origin.tokens for origin in origins), sum(origin.cost for origin in origins)
-
-
 def _solved(job: Job, turns: Turns) -> Solved:
     from kernelwright import api
     from kernelwright.engines.floor import floor_seconds
@@ -93,9 +87,9 @@ def _solved(job: Job, turns: Turns) -> Solved:
     solution = api.solve(subject, job.settings, lambda event: None, sharing=api.Sharing(turns.alone, turns.clock))
     task = subject.task
     baselines = [event for event in solution.events if isinstance(event, Baselines)][-1]
-    trials = _remembered(job, solution) if solution.recalled else solution.trials
+    trials, conversations = _remembered(job, solution) if solution.recalled else (solution.trials, _said(solution))
     floor = floor_seconds(captured(task), cpu.roofline(task.target)) if task.target.kind == "cpu" else 0.0
-    return Solved(digest(task), baselines, solution.choice, trials, floor * 1e9)
+    return Solved(digest(task), baselines, solution.choice, trials, floor * 1e9, conversations)
 
 
 def _subject(job: Job) -> Subject:
@@ -106,9 +100,13 @@ def _subject(job: Job) -> Subject:
     return from_text(job.problem.name, job.problem.reference, target, job.contract)
 
 
-def _remembered(job: Job, solution: Solution) -> tuple[Trial, ...]:
+def _said(solution: Solution) -> tuple[Conversation, ...]:
+    return tuple(event for event in solution.events if isinstance(event, Conversation))
+
+
+def _remembered(job: Job, solution: Solution) -> tuple[tuple[Trial, ...], tuple[Conversation, ...]]:
     """Where the answer came from the store, so does the search that led to it."""
     from kernelwright.store import open_store
 
     with open_store(job.settings.store) as store:
-        return store.trials(solution.subject.task)
+        return store.trials(solution.subject.task), store.conversations(solution.subject.task)

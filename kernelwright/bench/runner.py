@@ -74,7 +74,7 @@ class Bench:
         problems = suites.listed(asked.suite, asked.levels, asked.only)
         with folder.held(self.folder):
             folder.check_free(self.folder)
-            run = described(asked, self.settings, problems, self._environment(self.settings.device))
+            run = described(asked, self.settings, problems, self._environment(self.settings))
             folder.begin(self.folder, run)
             return run, self._finish(run, problems)
 
@@ -89,7 +89,7 @@ class Bench:
 
     def _check_machine(self, run: Run) -> None:
         """Raises UsageError where this is another machine than the run's, or one with other versions."""
-        here = self._environment(run.device)
+        here = self._environment(self._settings(run))
         if here != run.environment:
             fields = [field.name for field in dataclasses.fields(here)]
             differ = [name for name in fields if getattr(here, name) != getattr(run.environment, name)]
@@ -99,8 +99,8 @@ class Bench:
                 f"{'; '.join(now)}. Their times do not mix: go on where it was made, or start a new run"
             )
 
-    def _environment(self, device: str) -> Environment:
-        settings, log = replace(self.settings, device=device), self.folder / "start.log"
+    def _environment(self, settings: Settings) -> Environment:
+        log = self.folder / "start.log"
         with Pen() as pen:
             answer = pen.run(child.environment, (settings,), self._limits(CHECK_SECONDS), log)
         if isinstance(answer, KernelwrightError):
@@ -126,7 +126,8 @@ class Bench:
     def _entry(self, problem: Listed, run: Run, pen: Pen) -> Entry:
         began = time.monotonic()
         asked, result = self._result(problem, run, pen)
-        tokens, cost = child.spent(result.trials) if isinstance(result, Solved) else (0, 0.0)
+        said = result.conversations if isinstance(result, Solved) else ()
+        tokens, cost = sum(each.tokens for each in said), sum(each.cost or 0.0 for each in said)
         return Entry(asked, result, time.monotonic() - began, tokens, cost)
 
     def _result(self, problem: Listed, run: Run, pen: Pen) -> tuple[Problem, Solved | Failed]:
@@ -156,9 +157,18 @@ class Bench:
         return problem
 
     def _job(self, problem: Problem, run: Run) -> child.Job:
-        store = Path(dict(run.options).get("store") or self.folder / STORE)
-        settings = replace(self.settings, device=run.device, budget=option(run, "budget"), store=store)
-        return child.Job(problem, settings, run.contract, self.folder / TURNS)
+        return child.Job(problem, self._settings(run), run.contract, self.folder / TURNS)
+
+    def _settings(self, run: Run) -> Settings:
+        """Ours, and what belongs to the run."""
+        return replace(
+            self.settings,
+            device=run.device,
+            budget=option(run, "budget"),
+            store=Path(dict(run.options).get("store") or self.folder / STORE),
+            engines=names(run, "engines"),
+            models=names(run, "models"),
+        )
 
     def _limits(self, seconds: float) -> Limits:
         return Limits(seconds * self.jobs, self.allowance.memory // self.jobs)
@@ -175,13 +185,14 @@ def described(asked: Asked, settings: Settings, problems: Iterable[Listed], envi
         "only": asked.only,
         "scale": f"{asked.scale:g}",
         "budget": f"{settings.budget:g}",
-        "engines": "search",
+        "engines": ",".join(settings.engines),
+        "models": ",".join(settings.models),
         "store": asked.store,
     }
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    names = tuple(problem.name for problem in problems)
+    over = tuple(problem.name for problem in problems)
     suite = suites.absolute(asked.suite)
-    return Run(RUN_FORMAT, suite, settings.device, environment, now, tuple(options.items()), names, Contract())
+    return Run(RUN_FORMAT, suite, settings.device, environment, now, tuple(options.items()), over, Contract())
 
 
 def listed_again(run: Run) -> tuple[Listed, ...]:
@@ -194,6 +205,11 @@ def listed_again(run: Run) -> tuple[Listed, ...]:
 def option(run: Run, name: str) -> float:
     """A number among the run's options."""
     return float(dict(run.options)[name])
+
+
+def names(run: Run, option: str) -> tuple[str, ...]:
+    """The names in one of the run's options, which stand with commas between them."""
+    return tuple(filter(None, dict(run.options).get(option, "").split(",")))
 
 
 def failed(ended: Ended) -> Failed:

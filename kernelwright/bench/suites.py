@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from kernelwright.core.errors import MachineError, UsageError, blame
+from kernelwright.settings import OUTPUT
 
 HUB = "hf:"
 LEVEL = re.compile(r"level_?(\d+)")
@@ -73,8 +74,8 @@ def _level_folders(root: Path) -> list[Path]:
 
 
 def _is_private(path: Path) -> bool:
-    """Of packages and tools rather than a problem."""
-    return any(part.startswith(("_", ".")) for part in path.parts)
+    """Of packages and tools rather than a problem, or what we have written."""
+    return any(part.startswith(("_", ".")) or part == OUTPUT.name for part in path.parts)
 
 
 def _read(file: Path, path: Path) -> Listed:

@@ -21,11 +21,10 @@ from kernelwright.cli.task import task
 from kernelwright.core.outcome import Choice, Keep
 from kernelwright.flow import Event
 from kernelwright.report import facts, rows
+from kernelwright.settings import OUTPUT
 
 if TYPE_CHECKING:
     from kernelwright.capture.subject import Subject
-
-OUTPUT = Path("kernelwright-out")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})

@@ -12,14 +12,13 @@ import click
 from kernelwright.bench import suites
 from kernelwright.bench.runner import Asked, Bench
 from kernelwright.cli import progress
-from kernelwright.cli.options import a_path, as_json, configured, on_device, seconds
+from kernelwright.cli.options import a_path, as_json, configured, on_device, proposing, seconds, unconfined
 from kernelwright.core.errors import UsageError
 from kernelwright.core.run import Entry, Run
 from kernelwright.report import facts, run_rows
 from kernelwright.report.comparison import compare as compare_runs
 from kernelwright.report.run import read_entries, read_run
-
-OUTPUT = Path("kernelwright-out", "bench")
+from kernelwright.settings import OUTPUT
 
 
 def some_levels(context: click.Context, option: click.Parameter, value: str | None) -> tuple[str, ...] | None:
@@ -41,10 +40,12 @@ def some_levels(context: click.Context, option: click.Parameter, value: str | No
               help="Problems under way at once; only one of them measures at a time.")  # fmt: skip
 @on_device
 @click.option("--budget", type=seconds, metavar="SECONDS", help="How long each search may take.  [default: 60]")
+@proposing
 @click.option("--resume", type=a_path, metavar="RUN", help="Go on with this run's folder: run what is missing.")
 @click.option("--output", type=a_path, metavar="DIR",
               help="The run's folder.  [default: kernelwright-out/bench/SUITE-TIME]")  # fmt: skip
 @click.option("--store", type=a_path, metavar="PATH", help="The store's file.  [default: in the run's folder]")
+@unconfined
 @as_json
 def bench(
     suite: str | None,
@@ -57,16 +58,19 @@ def bench(
     resume: Path | None,
     output: Path | None,
     store: Path | None,
+    sandbox: str | None,
     as_json: bool,
+    **proposers: object,
 ) -> None:
     """Run a whole suite, and sum it up.
 
     SUITE is a KernelBench checkout, a folder of reference files, or hf:ScalingIntelligence/KernelBench. Each problem
     has a process of its own: what crashes, hangs or runs out of memory costs itself alone. A run that was interrupted
-    is gone on with by --resume.
+    is gone on with by --resume. What --max-cost and --max-tokens allow is for each problem, not for all.
     """
-    settings = configured(device=device, budget=budget)
+    settings = configured(device=device, budget=budget, sandbox=sandbox, **proposers)
     given = {"levels": levels and ",".join(levels), "only": only, "scale": scale, "budget": budget, "store": store}
+    given |= {name: ",".join(getattr(settings, name)) for name in ("engines", "models") if proposers[name]}
     if resume:
         folder = resume
         check_same(read_run(folder), {**given, "suite": suite and suites.absolute(suite), "device": device}, output)
@@ -92,18 +96,18 @@ def named_by_time(suite: str | None) -> Path:
     name = (
         suite.removeprefix(suites.HUB).replace("/", "-") if suite.startswith(suites.HUB) else Path(suite).resolve().name
     )
-    return OUTPUT / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
+    return OUTPUT / "bench" / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
 
 
 def check_same(run: Run, given: dict[str, object], output: Path | None) -> None:
     """A run that is gone on with stays what it is. Raises UsageError for an option that says otherwise."""
     if output:
         raise UsageError("a run that is gone on with stays in its folder; leave --output out")
-    was = {**dict(run.options), "suite": run.suite, "device": run.device}
+    was = {"models": "", **dict(run.options), "suite": run.suite, "device": run.device}
     for name, value in given.items():
         if value is not None and was[name] != (f"{value:g}" if isinstance(value, float) else str(value)):
             raise UsageError(
-                f"the run has {name} {was[name]!r}, not {str(value)!r}; leave that out, or start a new run"
+                f"the run has {name} {was.get(name, '')!r}, not {str(value)!r}; leave that out, or start a new run"
             )
 
 

@@ -13,13 +13,12 @@ from kernelwright.cli.options import a_path, as_json, configured, in_store, on_d
 from kernelwright.core.candidate import Handmade, Origin, Written
 from kernelwright.report import facts as plain
 from kernelwright.report import rows
-from kernelwright.settings import Settings
+from kernelwright.settings import OUTPUT, Settings
 
 if TYPE_CHECKING:
     from kernelwright.clerk import Clerk
 
 ENGINE = "agent:shell"
-OUTPUT = Path("kernelwright-out")
 
 by_author = click.option("--author", default="a person", show_default=True, help="Who wrote it, for the record.")
 by_model = click.option("--model", metavar="NAME", help="The language model that wrote it, for the record.")

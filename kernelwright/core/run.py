@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from kernelwright.core.conversation import Conversation
 from kernelwright.core.outcome import Baselines, Choice, Environment, Trial
 from kernelwright.core.task import Contract
 
-RUN_FORMAT = 1  # of the run folder; raise it when a noun of this file changes
+RUN_FORMAT = 2  # of the run folder; raise it when a noun of this file changes
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,7 @@ class Solved:
     """The flow went through: a kernel was kept, or PyTorch was.
 
     floor_ns: the roofline's least time for the problem on this machine: its operations and its unavoidable bytes.
+    conversations: all that was said with language models about it, oldest first.
     """
 
     task: str  # digest
@@ -42,6 +44,7 @@ class Solved:
     choice: Choice
     trials: tuple[Trial, ...]
     floor_ns: float = 0.0
+    conversations: tuple[Conversation, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +75,6 @@ class Run:
     device: str
     environment: Environment
     started: str  # ISO 8601, UTC
-    options: tuple[tuple[str, str], ...] = ()  # levels, only, scale, budget, engines, store: by name
+    options: tuple[tuple[str, str], ...] = ()  # levels, only, scale, budget, engines, models, store: by name
     problems: tuple[str, ...] = ()  # the names of all problems that the run is over, in order
     contract: Contract = field(default_factory=Contract)  # of all problems; its precision goes with every number

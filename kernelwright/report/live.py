@@ -24,7 +24,6 @@ from starlette.routing import Route
 from kernelwright.core.errors import MachineError, UsageError
 from kernelwright.core.run import Entry, Run
 from kernelwright.report import pages, views
-from kernelwright.report.conversations import read_conversation
 from kernelwright.report.run import entry_file, read_entry, read_run
 
 LOOPBACK = "127.0.0.1"  # no option changes it: kernels and prompts are nobody else's
@@ -95,7 +94,7 @@ def problem(live: Live, request: Request) -> Response:
     if entry is None:
         raise HTTPException(404, "no such problem in this run, or it is not done yet")
     names = [one.problem.name for one in entries.values()]
-    text = pages.problem(run, entry, names, partial(read_conversation, live.folder), live=True)
+    text = pages.problem(run, entry, names, live=True)
     return HTMLResponse(text, headers=HEADERS)
 
 

@@ -6,7 +6,7 @@ Jinja2 and Plotly come with `kernelwright[report]`; only this file imports them.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from importlib import resources
 from typing import Any
 from urllib.parse import quote
@@ -18,9 +18,6 @@ import kernelwright
 from kernelwright.core.run import Entry, Run
 from kernelwright.report import figures, problem_charts, run_charts, views
 from kernelwright.report.code import highlighted
-from kernelwright.report.conversations import Message
-
-Dialogue = Callable[[str], tuple[Message, ...]]  # the digest of a conversation -> its messages
 
 OURS = ("report.css", "report.js")
 ASSETS = (*OURS, "plotly.min.js")
@@ -52,7 +49,7 @@ def index(run: Run, entries: Sequence[Entry], live: bool = False) -> str:
     )
 
 
-def problem(run: Run, entry: Entry, names: Sequence[str], dialogue: Dialogue, live: bool = False) -> str:
+def problem(run: Run, entry: Entry, names: Sequence[str], live: bool = False) -> str:
     """The page of one problem. `names` are all that have a page, in order."""
     shown = views.shown(entry.result)
     return page(
@@ -66,8 +63,7 @@ def problem(run: Run, entry: Entry, names: Sequence[str], dialogue: Dialogue, li
         shown=shown,
         baselines=list(views.baselines(entry.result)),
         trials=list(views.tried(entry.result)),
-        dialogues=[(number, key, origin, dialogue(origin.conversation))
-                   for number, key, origin in views.written(entry.result)],
+        dialogues=views.dialogues(entry.result),
         machine=views.machine((shown or run).environment),
         before=neighbour(names, entry, -1),
         after=neighbour(names, entry, 1),

@@ -9,6 +9,7 @@ from pathlib import PurePath
 
 from kernelwright.core.candidate import Candidate, Searched, Written
 from kernelwright.core.codec import digest
+from kernelwright.core.conversation import Conversation
 from kernelwright.core.outcome import Accepted, Choice, Environment, Keep, Rejected, Screened, Trial
 from kernelwright.core.run import Entry, Failed, Run, Solved
 from kernelwright.core.stats import median_ms, speedup, spread
@@ -248,11 +249,15 @@ def parameters(found: Sequence[tuple[str, object]]) -> str:
     return f"({', '.join(f'{name} {value}' for name, value in found)})" if found else ""
 
 
-def written(result: Solved | Failed) -> list[tuple[int, str, Written]]:
-    """Each trial that a model wrote: its number, its candidate's digest, its origin."""
-    trials = result.trials if isinstance(result, Solved) else ()
-    return [(number, short(digest(trial.candidate)), trial.candidate.origin) for number, trial in enumerate(trials, 1)
-            if isinstance(trial.candidate.origin, Written)]  # fmt: skip
+def dialogues(result: Solved | Failed) -> list[tuple[Conversation, list[int]]]:
+    """All that was said with language models, each with the numbers of the trials that came of it."""
+    if isinstance(result, Failed):
+        return []
+    came_of: dict[str, list[int]] = {}
+    for number, trial in enumerate(result.trials, 1):
+        if isinstance(trial.candidate.origin, Written):
+            came_of.setdefault(trial.candidate.origin.conversation, []).append(number)
+    return [(held, came_of.get(digest(held), [])) for held in result.conversations]
 
 
 def baselines(result: Solved | Failed) -> Iterator[tuple[str, str]]:

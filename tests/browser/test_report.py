@@ -18,9 +18,10 @@ from selenium.webdriver.common.by import By
 
 from kernelwright.core.candidate import Candidate, Written
 from kernelwright.core.codec import digest
+from kernelwright.core.conversation import Conversation, Message
 from kernelwright.core.outcome import Adequacy, Rejected
 from kernelwright.core.run import Entry, Solved
-from kernelwright.report import figures, pages, site, views
+from kernelwright.report import figures, pages, site
 from tests import made_up_run
 from tests.browser.driving import browser, complaints, requested, see, wait
 
@@ -120,7 +121,7 @@ def test_a_problem_has_a_page_with_code_charts_and_trials(driver: Chrome, report
     assert count(driver, ".trials tbody tr.kept") == 1
     assert count(driver, "[data-chart=samples] path.point") == 2 * made_up_run.SAMPLES
     assert count(driver, "[data-chart=accuracy] path.point") == 3 * len(made_up_run.FAMILIES)
-    assert count(driver, ".dialogue .said") == 3 * len(views.written(entry.result))
+    assert count(driver, ".dialogue .said") == 3 * len(entry.result.conversations)
 
 
 def test_light_and_dark_are_a_click_apart_and_remembered(driver: Chrome, report: Path) -> None:
@@ -166,12 +167,15 @@ def test_markup_in_a_run_is_shown_and_never_executed(driver: Chrome, tmp_path: P
 def hostile(entry: Entry) -> Entry:
     """The same entry with markup wherever a run has text."""
     assert isinstance(entry.result, Solved)
-    said = Candidate("a task", MARKUP, Written(MARKUP, digest(MARKUP), 1, 0.0))
+    held = Conversation("a task", "writer", 0, 0, MARKUP, (Message("assistant", MARKUP),), error=MARKUP)
+    said = Candidate("a task", MARKUP, Written(MARKUP, digest(held), 1, 0.0))
     trial = replace(entry.result.trials[0], candidate=said, engine=MARKUP, outcome=Rejected("build", MARKUP, MARKUP))
     trials = (*entry.result.trials, trial)
     baselines = replace(entry.result.baselines, degenerate=MARKUP, adequacy=Adequacy((MARKUP,), (MARKUP,), (MARKUP,)))
     problem = replace(entry.problem, name=f"level1/50% of #1? {MARKUP}", reference=MARKUP)
-    return replace(entry, problem=problem, result=replace(entry.result, trials=trials, baselines=baselines))
+    return replace(
+        entry, problem=problem, result=replace(entry.result, trials=trials, baselines=baselines, conversations=(held,))
+    )
 
 
 def test_a_served_page_follows_the_run(driver: Chrome, tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from kernelwright.core.codec import digest, dumps
 from kernelwright.core.conversation import Conversation
 from kernelwright.core.errors import MachineError, UsageError
 from kernelwright.core.outcome import Accepted, Choice, Fallback, Outcome, Rejected, Screened, Trial
+from kernelwright.core.run import Solved
 from kernelwright.core.spec import Roofline, Target, TensorSpec
 from kernelwright.core.task import Task
 from kernelwright.engines.agent import Agent, Meter
@@ -30,6 +31,7 @@ from kernelwright.engines.agent.models import Endpoint, Price, Retries, connect
 from kernelwright.engines.agent.replay import read, replayed
 from kernelwright.judge.examinee import Patience
 from kernelwright.judge.judge import IsolatedJudge, open_judge
+from kernelwright.report.run import read_entries
 from kernelwright.settings import KEYS
 from kernelwright.store.store import TrialStore, open_store
 from tests.model_server import TOKENS, Fail, Say, Server, Step, serving
@@ -452,6 +454,24 @@ def test_a_run_keeps_its_conversations_and_can_be_replayed(tmp_path: Path, monke
     again = json.loads(capsys.readouterr().out)
     assert again["trials"][0]["candidate"] == report["trials"][0]["candidate"]
     assert KEY not in str(report) + str(again)
+
+
+@pytest.mark.timeout(300)  # torch.compile is slow where others are at work
+def test_the_report_of_a_suite_shows_what_was_said_and_what_it_cost(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    (tmp_path / "suite").mkdir()
+    (tmp_path / "suite" / "relus.py").write_text(REFERENCE)
+    words = ["bench", str(tmp_path / "suite"), "--engine", "agent", "--rounds", "1", "--output", str(tmp_path / "run")]
+    assert run(words) == 2  # before anything is measured
+    with serving(own=[said(RIGHT)]) as server:
+        assert run([*words, "--model", "openai:own", "--base-url", server.url, "--price", "1,2"]) == 0
+    (entry,) = read_entries(tmp_path / "run")
+    assert isinstance(entry.result, Solved)
+    assert (entry.tokens, entry.cost, len(entry.result.conversations)) == (sum(TOKENS), 0.0013, 1)
+    assert run(["report", str(tmp_path / "run"), "--output", str(tmp_path / "report")]) == 0
+    page = (tmp_path / "report" / "problems" / "relus.html").read_text()
+    assert "openai:own" in page and "This does it." in page
+    assert not [path for path in tmp_path.rglob("*") if path.is_file() and KEY.encode() in path.read_bytes()]
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,6 @@ from kernelwright.core.errors import MachineError, UsageError
 from kernelwright.core.outcome import Fallback, Keep, Rejected
 from kernelwright.core.run import RUN_FORMAT, Entry, Failed, Solved
 from kernelwright.report import code, figures, live, pages, problem_charts, run_charts, site, views
-from kernelwright.report.conversations import Message, read_conversation
 from tests import made_up_run
 
 ENTRIES = made_up_run.made_up(51)
@@ -93,7 +92,7 @@ def solved_trial() -> Any:
 
 @pytest.mark.parametrize("entry", [KEPT, FELL_BACK, FAILED], ids=["kept", "fallback", "failed"])
 def test_every_kind_of_result_has_a_page(entry: Entry) -> None:
-    page = pages.problem(made_up_run.asked(()), entry, [entry.problem.name], lambda digest: ())
+    page = pages.problem(made_up_run.asked(()), entry, [entry.problem.name])
     assert f"<h1>{entry.problem.name}</h1>" in page
 
 
@@ -140,14 +139,13 @@ def test_code_is_escaped_in_any_language() -> None:
     assert [code.highlighted("<b>", language).count("<b>") for language in ("python", "cpp", "no such")] == [0, 0, 0]
 
 
-def test_a_conversation_is_read_from_the_run_alone(tmp_path: Path) -> None:
-    (tmp_path / "conversations").mkdir()
-    (tmp_path / "secret.json").write_text('[{"role": "user", "text": "secret"}]')
-    (tmp_path / "conversations" / "abc.json").write_text('{"messages": [{"role": "user", "text": "hello"}]}')
-    (tmp_path / "conversations" / "broken.json").write_text("{")
-    assert read_conversation(tmp_path, "abc") == (Message("user", "hello"),)
-    assert read_conversation(tmp_path, "../secret") == read_conversation(tmp_path, "absent") == ()
-    assert "broken.json cannot be read" in read_conversation(tmp_path, "broken")[0].text
+def test_a_conversation_is_shown_with_the_trials_that_came_of_it() -> None:
+    result = solved(next(entry for entry in ENTRIES if isinstance(entry.result, Solved) and entry.result.conversations))
+    advice = replace(result.conversations[0], role="analyst")
+    found = views.dialogues(replace(result, conversations=(*result.conversations, advice)))
+    numbers = [number for number, trial in enumerate(result.trials, 1) if trial.engine == "agent"]
+    assert [trials for _, trials in found] == [*([number] for number in numbers), []]
+    assert views.dialogues(Failed("crash", "died of SIGSEGV")) == []
 
 
 # What is refused

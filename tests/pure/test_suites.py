@@ -56,7 +56,15 @@ def test_a_checkout_has_levels_and_its_problems_go_by_number(tmp_path: Path) -> 
 
 
 def test_any_folder_is_a_suite_and_its_subfolders_are_levels(tmp_path: Path) -> None:
-    folder = a_suite(tmp_path, "mlp", "losses/mse", "__init__", ".venv/hidden", "losses/__pycache__/mse")
+    folder = a_suite(
+        tmp_path,
+        "mlp",
+        "losses/mse",
+        "__init__",
+        ".venv/hidden",
+        "kernelwright-out/mlp/kernel",
+        "losses/__pycache__/mse",
+    )
     found = suites.listed(str(folder))
     assert [(one.name, one.level, one.text) for one in found] == [
         ("losses/mse", "losses", "# losses/mse"),
