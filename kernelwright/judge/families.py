@@ -113,7 +113,7 @@ def tied(value: Tensor, generator: Generator) -> Tensor:
     steps = drawn[(drawn != 0) & drawn.isfinite()].sort().values
     if not steps.numel():
         return value
-    return steps[torch.bucketize(value, steps, right=True).sub_(1).clamp_(min=0)]
+    return steps[torch.bucketize(value.contiguous(), steps, right=True).sub_(1).clamp_(min=0)]
 
 
 def in_order(value: Tensor, generator: Generator) -> Tensor:
