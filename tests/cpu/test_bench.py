@@ -163,6 +163,7 @@ def a_run(path: Path) -> Path:
         "device": "cpu",
         "environment": environment,
         "started": "now",
+        "options": [["budget", "60"], ["engines", "search"]],
     }
     (path / "run.json").write_text(json.dumps({**run, "problems": ["one", "two"]}))
     folder.add(path, failure("one"))

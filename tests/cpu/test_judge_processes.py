@@ -143,10 +143,10 @@ def test_an_interrupt_between_a_request_and_its_answer_leaves_nothing() -> None:
     """The answer would come later, and be taken for that to the next request."""
     with Workshop({"PATH": os.defpath}, threads=1) as workshop:
         template = workshop._process.pid
-        with pytest.raises(Interrupted), workshop.start() as first, workshop.start() as second:
+        with workshop.start() as first, workshop.start() as second:
             workers = [first.pid, second.pid]
             first.pause()  # so it cannot end by itself, and the answer takes as long as it has grace
-            with interrupted_after(0.2):
+            with pytest.raises(Interrupted), interrupted_after(0.2):
                 first.end(grace=1.0)
         with pytest.raises(MachineError, match="the process that forks workers is gone"):
             workshop.start()
