@@ -16,7 +16,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 .PHONY: demo test setup check clean
 
 demo: setup
-	$(BIN)/kernelwright optimize examples/linear_tail.py
+	$(BIN)/kernelwright optimize examples/loss.py
 
 test: setup
 	$(BIN)/python -m pytest -n 2 --dist loadfile

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -72,11 +74,13 @@ def verify(paper: Paper, settings: Settings, timed: bool) -> Iterator[Finding]:
 
 def write_text(path: Path, text: str) -> None:
     """Into a folder that is there. Nothing is left half written: a name appears when its text is whole."""
+    part = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, delete=False) as file:
-            file.write(text)
-        Path(file.name).replace(path)
+        part.write_text(text, encoding="utf-8")
+        part.replace(path)
     except OSError as error:
+        with suppress(OSError):
+            part.unlink()
         raise UsageError(f"cannot write {path}: {error.strerror}; name another file") from error
 
 

@@ -42,6 +42,9 @@ def certificate(outcome: Rejected | Accepted) -> Certificate:
     return issue(TASK, CANDIDATE, outcome, ENVIRONMENT, **found)
 
 
+WRITTEN = Path(__file__).parents[2] / "benchmarks" / "written"
+
+
 def edited(edit: Callable[[dict[str, Any]], None], outcome: Rejected | Accepted | None = None) -> str:
     """A certificate changed by somebody who knows how the digest is made."""
     data = json.loads(write(certificate(outcome or accepted(2.0))))
@@ -51,6 +54,15 @@ def edited(edit: Callable[[dict[str, Any]], None], outcome: Rejected | Accepted 
 
 def refuted(text: str) -> set[str]:
     return {finding.question for finding in check_text(read(text)) if finding.answer != "holds"}
+
+
+@pytest.mark.parametrize("file", sorted(WRITTEN.glob("*.json")), ids=lambda file: file.stem)
+def test_a_certificate_of_ours_is_of_the_files_beside_it(file: Path) -> None:
+    text = file.read_text()
+    assert refuted(text) == set()
+    certificate = read(text).certificate
+    assert certificate.candidate.source == file.with_suffix(".py").read_text()
+    assert certificate.task.reference == (WRITTEN.parents[1] / "examples" / f"{file.stem}.py").read_text()
 
 
 @pytest.mark.parametrize("outcome", [accepted(2.0), accepted(0.5), accepted(1.0), REFUSED])
