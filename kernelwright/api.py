@@ -39,7 +39,7 @@ from kernelwright.runtime import configure
 from kernelwright.settings import KEYS, Settings, model_keys, secrets, worker_variables
 from kernelwright.store.remembered import Remembered
 from kernelwright.store.store import TrialStore, open_store
-from kernelwright.targets import cpu, detect
+from kernelwright.targets import detect, roofline
 
 BASELINES: tuple[BaselineName, ...] = ("eager", "compile")
 SEARCH, AGENT = "search", "agent"
@@ -120,12 +120,12 @@ def solve(
         tell(event)
 
     task = subject.task
-    if task.target.kind != "cpu":
-        raise MachineError(
-            f"the search writes kernels for cpu only, not for {task.target.kind}; use --device cpu, "
-            f"or judge a kernel of your own: kernelwright judge REFERENCE.py CANDIDATE.py --device {task.target.kind}"
-        )
     models = models_of(chosen)  # what is wrong with them is said before anything is measured
+    if SEARCH in chosen.engines and task.target.kind != "cpu":
+        raise MachineError(
+            f"the search writes kernels for cpu only, not for {task.target.kind}: have a language model write them "
+            "(--engine agent --model PROVIDER:NAME), write them yourself (kernelwright task open), or use --device cpu"
+        )
     note(task)
     with open_store(chosen.store) as store:
         if not fresh and (recalled := _recalled(subject, chosen, store, note, sharing)):
@@ -178,7 +178,9 @@ def _searched(
     with judging(subject, chosen, sharing=sharing, adequacy=known) as judge, asyncio.Runner() as runner:
         captured(task)  # what torch.export cannot take is refused before anything is measured
         budget = Budget(sharing.clock() + chosen.budget, sharing.clock)
-        engines: dict[str, Engine] = {SEARCH: Search(cpu.roofline(task.target), seed=chosen.seed)}
+        engines: dict[str, Engine] = {}
+        if SEARCH in chosen.engines:
+            engines[SEARCH] = Search(roofline(task.target), seed=chosen.seed)
         if models:
             engines[AGENT] = _agent(task, chosen, models, store, tell, budget, runner.run, _profiler(judge))
         remembered = Remembered(judge, () if fresh else store.trials(task))
@@ -212,7 +214,7 @@ def _agent(
 
     return Agent(
         models,
-        cpu.roofline(task.target),
+        roofline(task.target),
         Meter(chosen.max_tokens, chosen.max_cost),
         keep,
         loop,

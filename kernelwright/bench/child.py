@@ -78,17 +78,16 @@ def failed(error: KernelwrightError) -> Failed:
 
 
 def _solved(job: Job, turns: Turns) -> Solved:
-    from kernelwright import api
+    from kernelwright import api, targets
     from kernelwright.engines.floor import floor_seconds
     from kernelwright.engines.search import captured
-    from kernelwright.targets import cpu
 
     subject = _subject(job)
     solution = api.solve(subject, job.settings, lambda event: None, sharing=api.Sharing(turns.alone, turns.clock))
     task = subject.task
     baselines = [event for event in solution.events if isinstance(event, Baselines)][-1]
     trials, conversations = _remembered(job, solution) if solution.recalled else (solution.trials, _said(solution))
-    floor = floor_seconds(captured(task), cpu.roofline(task.target)) if task.target.kind == "cpu" else 0.0
+    floor = floor_seconds(captured(task), targets.roofline(task.target))
     return Solved(digest(task), baselines, solution.choice, trials, floor * 1e9, conversations)
 
 

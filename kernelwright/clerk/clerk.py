@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from kernelwright import api
+from kernelwright import api, targets
 from kernelwright.capture.subject import Subject
 from kernelwright.choose import choose
 from kernelwright.clerk import sight
@@ -22,7 +22,6 @@ from kernelwright.judge.judge import IsolatedJudge
 from kernelwright.judge.profiling import Profile
 from kernelwright.settings import Settings
 from kernelwright.store import open_store
-from kernelwright.targets import cpu
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +62,7 @@ class Clerk:
     # Seen
 
     def see(self) -> sight.Sight:
-        return sight.see(self.task, cpu.roofline(self.task.target))
+        return sight.see(self.task, targets.roofline(self.task.target))
 
     def tricks(self) -> tuple[sight.Applicable, ...]:
         return sight.applicable(self.task)

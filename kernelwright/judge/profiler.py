@@ -1,4 +1,4 @@
-"""In a worker: where the calls of a built module spend their time, and what the compiler says of its C++ text."""
+"""In a worker: where the calls of a built module spend their time, and what compilers say of its kernels."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
+import torch
+from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile, record_function
 
 from kernelwright.runtime import build
@@ -21,17 +23,25 @@ SPILLED = "%sfp"  # what -fverbose-asm writes beside a register that lives in th
 
 
 def operators(call: Callable[..., Any], arguments: Sequence[Any], count: int) -> list[dict[str, Any]]:
-    """Each operator's own microseconds and times called, for one call of the module; dearest first."""
+    """Each operator's own microseconds and times called, for one call of the module; dearest first.
+
+    On a GPU, kernels stand in the place of operators where the profiler may see them.
+    """
     for _ in range(WARM_UPS):
         call(*arguments)
-    with profile(activities=[ProfilerActivity.CPU]) as seen:
+    on_device = torch.cuda.is_initialized()
+    with profile(activities=[ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if on_device else [])]) as seen:
         for _ in range(count):
             call(*arguments)
-    found = sorted(seen.key_averages(), key=lambda each: -each.self_cpu_time_total)[:SHOWN]
-    return [
-        {"name": each.key[:80], "calls": each.count / count, "self_us": each.self_cpu_time_total / count}
-        for each in found
-    ]
+        if on_device:
+            torch.cuda.synchronize()
+    found = seen.key_averages()
+    spent = {
+        each.key: (each.count, each.self_device_time_total) for each in found if each.device_type == DeviceType.CUDA
+    }
+    spent = spent or {each.key: (each.count, each.self_cpu_time_total) for each in found}
+    dearest = sorted(spent.items(), key=lambda each: -each[1][1])[:SHOWN]
+    return [{"name": name[:80], "calls": calls / count, "self_us": us / count} for name, (calls, us) in dearest]
 
 
 def watch(module: ModuleType) -> None:
@@ -48,6 +58,20 @@ def _watched(name: str, function: Callable[..., None]) -> Callable[..., None]:
             function(*arguments)
 
     return call
+
+
+def triton_reports(module: ModuleType) -> Iterator[str]:
+    """What Triton says of each kernel of the module that has run."""
+    for name, value in vars(module).items():
+        kernel = (
+            value if hasattr(value, "device_caches") else getattr(value, "fn", None)
+        )  # an autotuner wraps its kernel
+        for made, *_ in getattr(kernel, "device_caches", {}).values():
+            for compiled in made.values():
+                yield (
+                    f"{name}: {compiled.n_regs} registers a thread, {compiled.n_spills} spilled; "
+                    f"{compiled.metadata.num_warps} warps and {compiled.metadata.shared} bytes of shared memory a block"
+                )
 
 
 def compiler_reports(source: str) -> list[str]:

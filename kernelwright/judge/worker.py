@@ -168,7 +168,8 @@ class Workbench:
         module = sys.modules[LOADED]
         profiler.watch(module)
         found = profiler.operators(self.call, self.calls[0], count)
-        return {"operators": found, "compiler": profiler.compiler_reports(Path("candidate.py").read_text("utf-8"))}
+        said = profiler.compiler_reports(Path("candidate.py").read_text("utf-8"))
+        return {"operators": found, "compiler": [*profiler.triton_reports(module), *said]}
 
 
 class Stopwatch:

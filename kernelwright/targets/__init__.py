@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import get_args
 
 from kernelwright.core.errors import MachineError, UsageError
-from kernelwright.core.spec import DeviceKind, Target
+from kernelwright.core.spec import DeviceKind, Roofline, Target
 from kernelwright.targets import cpu, cuda
 
 KINDS: tuple[str, ...] = get_args(DeviceKind)
@@ -22,6 +22,11 @@ def detect(kind: str, compiler: str = "") -> Target:
     if kind == "cuda":
         return cuda.detect()
     raise MachineError(f"backend {kind!r} is here, but this release judges on cpu and cuda only; use --device cpu")
+
+
+def roofline(target: Target) -> Roofline:
+    """The speed of light of this machine, as its kind has it."""
+    return cuda.roofline(target) if target.kind == "cuda" else cpu.roofline(target)
 
 
 def absence(kind: str) -> str:
