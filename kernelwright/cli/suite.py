@@ -107,7 +107,7 @@ def check_same(run: Run, given: dict[str, object], output: Path | None) -> None:
     for name, value in given.items():
         if value is not None and was[name] != (f"{value:g}" if isinstance(value, float) else str(value)):
             raise UsageError(
-                f"the run has {name} {was.get(name, '')!r}, not {str(value)!r}; leave that out, or start a new run"
+                f"the run has {name} {was[name]!r}, not {str(value)!r}; leave that out, or start a new run"
             )
 
 

@@ -61,17 +61,16 @@ def _watched(name: str, function: Callable[..., None]) -> Callable[..., None]:
 
 
 def triton_reports(module: ModuleType) -> Iterator[str]:
-    """What Triton says of each kernel of the module that has run."""
+    """What Triton says of each kernel of the module that has run; an autotuner has it as `fn`."""
     for name, value in vars(module).items():
-        kernel = (
-            value if hasattr(value, "device_caches") else getattr(value, "fn", None)
-        )  # an autotuner wraps its kernel
+        kernel = value if hasattr(value, "device_caches") else getattr(value, "fn", None)
         for made, *_ in getattr(kernel, "device_caches", {}).values():
             for compiled in made.values():
-                yield (
-                    f"{name}: {compiled.n_regs} registers a thread, {compiled.n_spills} spilled; "
+                registers = f"{compiled.n_regs} registers a thread, {compiled.n_spills} spilled"
+                block = (
                     f"{compiled.metadata.num_warps} warps and {compiled.metadata.shared} bytes of shared memory a block"
                 )
+                yield f"{name}: {registers}; {block}"
 
 
 def compiler_reports(source: str) -> list[str]:
