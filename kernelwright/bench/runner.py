@@ -43,7 +43,7 @@ class Allowance:
     """What a problem may take: `fixed` seconds and `factor` times the search's budget; bytes for all jobs together."""
 
     factor: float = 3.0
-    fixed: float = 600.0
+    fixed: float = 1200.0  # a whole model takes two cores ten minutes to judge
     memory: int = int(MEMORY_SHARE * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
 
     def limits(self, budget: float, jobs: int) -> Limits:
