@@ -170,6 +170,10 @@ class Courtroom:
     def tray(self, count: int) -> Tray:
         return Tray(self.form, self._weights.slots, count, self.options.way.device)
 
+    @property
+    def unconfined(self) -> bool:
+        return self._workshop.kind == "none"
+
     def public_desk(self, drawn: Sequence[Input]) -> Desk:
         """A desk for inputs that are no secret."""
         desk: Desk = self._owned(Desk(drawn, 1))

@@ -11,7 +11,6 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import torch
-from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile, record_function
 
 from kernelwright.runtime import build
@@ -36,9 +35,7 @@ def operators(call: Callable[..., Any], arguments: Sequence[Any], count: int) ->
         if on_device:
             torch.cuda.synchronize()
     found = seen.key_averages()
-    spent = {
-        each.key: (each.count, each.self_device_time_total) for each in found if each.device_type == DeviceType.CUDA
-    }
+    spent = {each.key: (each.count, each.self_device_time_total) for each in found if each.device_type.name == "CUDA"}
     spent = spent or {each.key: (each.count, each.self_cpu_time_total) for each in found}
     dearest = sorted(spent.items(), key=lambda each: -each[1][1])[:SHOWN]
     return [{"name": name[:80], "calls": calls / count, "self_us": us / count} for name, (calls, us) in dearest]

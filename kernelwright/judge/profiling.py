@@ -13,7 +13,7 @@ from kernelwright.judge.processes import Fault
 
 PUBLIC_SEED = 0  # of inputs that an author may see
 COUNT = 10
-SECONDS = 60.0
+SECONDS = 120.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,8 @@ def profiled(court: Courtroom, examinee: Examinee) -> Profile:
     desk = court.public_desk(court.key.drawn(PUBLIC_SEED))
     examinee.take_state(court.key, court.first)
     examinee.sit(desk)
-    answer = examinee.worker.ask(requests.Profile(COUNT), SECONDS)
+    alone = tuple(court.key.init_inputs) if court.unconfined else None  # a sandbox is closed to Nsight Compute
+    answer = examinee.worker.ask(requests.Profile(COUNT, alone), SECONDS)
     try:
         found = tuple(_operator(each) for each in answer["operators"])
         return Profile(found, tuple(str(line)[:300] for line in answer["compiler"]))

@@ -127,6 +127,10 @@ class Spoil:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """Say where the time of `count` calls on the first arguments goes, and what the compiler says of the C++ text."""
+    """Say where the time of `count` calls on the first arguments goes, and what compilers say of the kernels.
+
+    alone: what a module that Nsight Compute watches is made with; None where it cannot be asked.
+    """
 
     count: int
+    alone: tuple[Any, ...] | None = None

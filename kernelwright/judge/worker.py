@@ -81,7 +81,7 @@ class Workbench:
             case requests.Peak():
                 return {"bytes": torch.cuda.max_memory_allocated() - self.allocated}
             case requests.Profile():
-                return self.profile(request.count)
+                return self.profile(request)
             case _:
                 raise TypeError(f"unknown request {request!r}")
         return {}
@@ -162,14 +162,16 @@ class Workbench:
         if self.device == "cuda":
             fill_idle_blocks(0xFF)
 
-    def profile(self, count: int) -> dict[str, Any]:
-        from kernelwright.judge import profiler  # torch.profiler, which no other request needs
+    def profile(self, request: requests.Profile) -> dict[str, Any]:
+        from kernelwright.judge import nsight, profiler  # torch.profiler, which no other request needs
 
         module = sys.modules[LOADED]
         profiler.watch(module)
-        found = profiler.operators(self.call, self.calls[0], count)
-        said = profiler.compiler_reports(Path("candidate.py").read_text("utf-8"))
-        return {"operators": found, "compiler": [*profiler.triton_reports(module), *said]}
+        found = profiler.operators(self.call, self.calls[0], request.count)
+        said = [*profiler.triton_reports(module), *profiler.compiler_reports(Path("candidate.py").read_text("utf-8"))]
+        if request.alone is not None and self.device == "cuda":
+            said += nsight.reports(request.alone, self.calls[0])
+        return {"operators": found, "compiler": said}
 
 
 class Stopwatch:

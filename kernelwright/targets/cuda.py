@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from importlib.metadata import version
+from typing import Any
 
 from kernelwright.core.spec import Roofline, Target
 
@@ -34,7 +35,8 @@ def _speeds() -> tuple[float, float]:
     import torch
     from triton.runtime import driver
 
-    told = driver.active.utils.get_device_properties(torch.cuda.current_device())
+    active: Any = driver.active
+    told = active.utils.get_device_properties(torch.cuda.current_device())
     both_edges = 2 * 1e3 * told["mem_clock_rate"]  # kHz; data moves twice a cycle
     return 1e3 * told["sm_clock_rate"], both_edges * told["mem_bus_width"] / 8
 

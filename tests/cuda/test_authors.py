@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -46,6 +48,15 @@ def test_an_author_sees_the_floor_the_judgment_and_where_the_time_goes(settings:
     assert isinstance(profile, Profile)
     assert "finish" in {one.name for one in profile.operators}
     assert any(line.startswith("finish: ") and "registers a thread" in line for line in profile.compiler)
+
+
+@pytest.mark.skipif(shutil.which("ncu") is None, reason="Nsight Compute is not installed")
+def test_nsight_compute_counts_where_nothing_confines_a_worker(settings: Settings) -> None:
+    unconfined = replace(settings, sandbox="none")
+    with Clerk(open_text("tail", REFERENCE, unconfined, contract()), unconfined, "test") as clerk:
+        profile = clerk.profile(KERNEL, Handmade("fused_tail.py"))
+    assert isinstance(profile, Profile)
+    assert [line for line in profile.compiler if line.startswith("finish: ") and "of the memory's peak" in line]
 
 
 def test_a_kernel_that_a_model_wrote_is_judged_on_the_device(settings: Settings, tmp_path: Path, capsys: Any) -> None:
