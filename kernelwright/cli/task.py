@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from kernelwright.cli.options import a_path, as_json, configured, in_store, on_device
+from kernelwright.cli.options import a_path, as_json, configured, in_store, on_device, unconfined
 from kernelwright.core.candidate import Handmade, Origin, Written
 from kernelwright.report import facts as plain
 from kernelwright.report import rows
@@ -83,6 +83,7 @@ def show(task: str, store: Path | None, as_json: bool) -> None:
 @by_author
 @by_model
 @in_store
+@unconfined
 @as_json
 @click.pass_context
 def judge(
@@ -92,13 +93,14 @@ def judge(
     author: str,
     model: str | None,
     store: Path | None,
+    sandbox: str | None,
     as_json: bool,
 ) -> None:
     """Check and time a kernel. Exits with 0 where it is right and surely faster, and with 1 where it is not."""
     from kernelwright.clerk import facts, small_text
 
     source = small_text(candidate)
-    with clerk_of(task, configured(store=store)) as clerk:
+    with clerk_of(task, configured(store=store, sandbox=sandbox)) as clerk:
         trial = clerk.judge(source, origin(author, model))
         tried = facts.tried(trial, clerk.task.contract.gain)
     show_answer(tried, rows.judgement_lines(trial.outcome, clerk.task.contract.gain), as_json)  # type: ignore[arg-type]
@@ -109,13 +111,17 @@ def judge(
 @a_task
 @a_candidate
 @in_store
+@unconfined
 @as_json
-def profile(task: str, candidate: Path, store: Path | None, as_json: bool) -> None:
-    """Where a kernel's time goes, and what the compiler says of its C++ text. Advice, proof of nothing."""
+def profile(task: str, candidate: Path, store: Path | None, sandbox: str | None, as_json: bool) -> None:
+    """Where a kernel's time goes, and what compilers say of it. Advice, proof of nothing.
+
+    On a GPU, with --no-sandbox, what Nsight Compute counts too, where it is installed.
+    """
     from kernelwright.clerk import facts, small_text
 
     source = small_text(candidate)
-    with clerk_of(task, configured(store=store)) as clerk:
+    with clerk_of(task, configured(store=store, sandbox=sandbox)) as clerk:
         profiled = facts.profiled(clerk.profile(source, Handmade(candidate.name)))
     show_answer(profiled, profile_lines(profiled), as_json)
 
@@ -146,6 +152,7 @@ def best(task: str, with_source: bool, store: Path | None, as_json: bool) -> Non
 @by_model
 @click.option("--output", type=a_path, default=OUTPUT, show_default=True, help="The folder for kept kernels.")
 @in_store
+@unconfined
 @as_json
 @click.pass_context
 def submit(
@@ -156,13 +163,14 @@ def submit(
     model: str | None,
     output: Path,
     store: Path | None,
+    sandbox: str | None,
     as_json: bool,
 ) -> None:
     """Have a kernel examined again and kept. Exits with 0 where it was kept, and with 1 where it was not."""
     from kernelwright.clerk import facts, small_text
 
     source = small_text(candidate)
-    with clerk_of(task, configured(store=store)) as clerk:
+    with clerk_of(task, configured(store=store, sandbox=sandbox)) as clerk:
         submission = clerk.submit(source, origin(author, model), output)
         submitted = facts.submitted(submission, clerk.task.contract.gain)
     lines = rows.choice_lines(submission.choice) if submission.choice else [rows.line("not kept", submitted["why"])]
