@@ -37,12 +37,16 @@ def interval(timing: Timing, confidence: float = 0.95, seed: int = 0) -> tuple[f
 
 
 def verdict(timing: Timing, gain: float) -> Verdict:
-    """FASTER only where the whole interval lies above the gain that is worth keeping, SLOWER where surely below 1."""
-    low, high = interval(timing)
-    if low > gain:
+    """FASTER where surely above the gain that is worth keeping, SLOWER where surely below 1, SAME where near 1.
+
+    Few pairs on a busy machine are above the gain by chance more often than their 95 % interval says.
+    """
+    least, most = interval(timing, SURE)
+    if least > gain:
         return "FASTER"
-    if interval(timing, SURE)[1] < 1:
+    if most < 1:
         return "SLOWER"
+    low, high = interval(timing)
     if low > 1 / gain and high < gain:
         return "SAME"
     return "UNSURE"

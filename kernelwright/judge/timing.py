@@ -91,15 +91,13 @@ def take_pairs(
 
 
 def decided(pairs: Sequence[Pair], gain: float) -> bool:
-    """Whether the speed-up is surely above the gain that counts, or how it lies below it is known."""
-    taken = as_timing("", pairs)
-    return interval(taken, SURE)[0] > gain or verdict(taken, gain) in ("SLOWER", "SAME")
+    """Whether it is known how the speed-up lies to 1 and to the gain that counts."""
+    return verdict(as_timing("", pairs), gain) != "UNSURE"
 
 
 def doubtful(pairs: Sequence[Pair], gain: float) -> bool:
-    """Whether these pairs say faster, but by so little that it may be an accident of these two processes."""
-    taken = as_timing("", pairs)
-    return speedup(taken) < CLEAR and is_faster(pairs, gain)
+    """Whether these pairs say faster, but perhaps by so little that it may be an accident of these two processes."""
+    return is_faster(pairs, gain) and interval(as_timing("", pairs), SURE)[0] < CLEAR
 
 
 def incredible(pairs: Sequence[Pair]) -> bool:

@@ -57,6 +57,7 @@ def test_disturbed_pairs_are_taken_again_a_few_times() -> None:
 
 def test_a_small_gain_is_doubtful_and_a_large_one_is_not() -> None:
     assert doubtful([Pair(1.10, 1.0)] * 10, 1.03)
+    assert doubtful([Pair(1.10, 1.0), Pair(1.50, 1.0)] * 5, 1.03)  # perhaps small
     assert not doubtful([Pair(1.50, 1.0)] * 10, 1.03)
     assert not doubtful([Pair(1.00, 1.0)] * 10, 1.03)
 
