@@ -120,8 +120,8 @@ def entry(number: int, draw: random.Random) -> Entry:
     if number % 17 == 16:
         return Entry(problem, Failed("memory", "wanted 18.2 GiB for the inputs, 6.1 GiB are free"), draw.uniform(1, 5))
     result = solved(number, draw)
-    said = result.conversations
-    tokens, cost = sum(held.tokens for held in said), sum(held.cost or 0.0 for held in said)
+    tokens = sum(held.tokens for held in result.conversations)
+    cost = sum(held.cost or 0.0 for held in result.conversations)
     return Entry(problem, result, draw.uniform(15, 110), tokens, cost)
 
 

@@ -207,9 +207,9 @@ def option(run: Run, name: str) -> float:
     return float(dict(run.options)[name])
 
 
-def names(run: Run, option: str) -> tuple[str, ...]:
-    """The names in one of the run's options, which stand with commas between them."""
-    return tuple(filter(None, dict(run.options).get(option, "").split(",")))
+def names(run: Run, name: str) -> tuple[str, ...]:
+    """What stands with commas between in one of the run's options; runs of an earlier format lack some."""
+    return tuple(filter(None, dict(run.options).get(name, "").split(",")))
 
 
 def failed(ended: Ended) -> Failed:
