@@ -2,7 +2,7 @@
 
     python -m benchmarks.judge --cheats 3
     python -m benchmarks.judge --same 100 --slower 100 --latency 5 --hostile
-    python -m benchmarks.judge --same 100 --json
+    python -m benchmarks.judge --clock --same 40 --slower 40 --device cuda --json
 
 Run from the root of the repository, on a machine that does nothing else. Each part prints a table in Markdown.
 """
@@ -15,7 +15,7 @@ import platform
 import statistics
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -27,6 +27,7 @@ from kernelwright.core.outcome import Accepted, Outcome, Rejected, Screened
 from kernelwright.core.stats import speedup, verdict
 from kernelwright.core.task import Task
 from kernelwright.judge.judge import IsolatedJudge, open_judge
+from kernelwright.judge.worker import keep_freed_memory
 from tests.cheats.court import GAIN, PATIENCE, Courts, Fate, Fine, Refused, differs, told
 from tests.cheats.mutants import MUTANTS, REFERENCES, kernel_text
 from tests.cheats.table import CHEATS, TWINS
@@ -47,12 +48,13 @@ class {name}(nn.Module):
 
 
 def get_inputs():
-    return [torch.randn(64, 1024)]
+    return [torch.randn({shape})]
 
 
 def get_init_inputs():
     return []
 """
+SHAPES = {"cpu": (64, 1024), "cuda": (4096, 4096)}
 RUNS_A_JUDGE = 10  # examinations before a judge is replaced by a new one, with a baseline in a new process
 HOSTILE = {
     "crash": "crashes",
@@ -62,6 +64,27 @@ HOSTILE = {
     "memory": "memory_filled",
     "disk": "disk_filled",
 }
+PLAIN = """
+import torch
+from torch import nn
+
+
+class Model(nn.Module):
+    def forward(self, x):
+        return {body}
+
+
+def get_inputs():
+    return [torch.randn({shape})]
+
+
+def get_init_inputs():
+    return []
+"""
+BODIES = {"add": "x + 1", "scale, shift": "x * 2 + 1", "softmax": "torch.softmax(x, -1)", "product": "x @ x + x"}
+CLOCKED = {"cpu": ((256, 256), (1024, 1024), (2048, 2048)), "cuda": ((1024, 1024), (4096, 4096), (16384, 16384))}
+PRODUCTS = {"cpu": 1024, "cuda": 4096}  # rows of a matrix above which a product takes too long here
+CALLS, BYTES, REPEATS = 64, 2 << 30, 9  # of the plain loop: calls in a row, at most; of their inputs; times
 DEADLINES = {"crash": PATIENCE.call, "hang": PATIENCE.call}  # of the others: a build's
 
 
@@ -132,27 +155,35 @@ def unexpected(question: Question, outcome: Outcome) -> bool:
 # Equal and slower kernels
 
 
-def work(milliseconds: float) -> int:
-    """Steps that take about so long on one thread of this machine; a multiple of twenty, so that 5 % is a number."""
-    x = torch.randn(64, 1024)
-    samples = []
-    for _ in range(60):
-        start = time.perf_counter()
-        x = torch.sin(x)
-        samples.append(time.perf_counter() - start)
+def work(milliseconds: float, device: str = "cpu") -> int:
+    """Steps that take about so long on this machine; a multiple of twenty, so that 5 % is a number."""
+    x = torch.randn(SHAPES[device], device=device)
+    samples = [seconds(lambda: torch.sin(x), device) for _ in range(60)]
     return max(20, round(milliseconds / 1e3 / statistics.median(samples) / 20) * 20)
 
 
-def verdicts(milliseconds: float, runs: int, share: float) -> dict[str, Any]:
+def seconds(call: Callable[[], object], device: str) -> float:
+    """By this process's clock, until the device is done."""
+    wait: Callable[[], object] = torch.cuda.synchronize if device == "cuda" else lambda: None
+    wait()
+    start = time.perf_counter()
+    kept = call()
+    wait()
+    taken = time.perf_counter() - start
+    del kept
+    return taken
+
+
+def verdicts(milliseconds: float, runs: int, share: float, device: str) -> dict[str, Any]:
     """Verdicts on a candidate that does the reference's work and this share of it again."""
-    steps = work(milliseconds)
+    steps = work(milliseconds, device)
     extra = round(steps * share)
     counts: Counter[str] = Counter()
     speedups: list[float] = []
     for first in range(0, runs, RUNS_A_JUDGE):
-        with judge_of_work(steps) as judge:
+        with judge_of_work(steps, device=device) as judge:
             for _ in range(min(RUNS_A_JUDGE, runs - first)):
-                outcome = judge.examine(candidate_of_work(steps, extra))
+                outcome = judge.examine(candidate_of_work(steps, extra, device))
                 counts[verdict(outcome.timing, GAIN) if isinstance(outcome, Accepted) else told(outcome)] += 1
                 speedups += [speedup(outcome.timing)] if isinstance(outcome, Accepted) else []
     low, high = (min(speedups), max(speedups)) if speedups else (0.0, 0.0)
@@ -160,14 +191,45 @@ def verdicts(milliseconds: float, runs: int, share: float) -> dict[str, Any]:
             "verdicts": dict(counts), "speedup_least": low, "speedup_most": high}  # fmt: skip
 
 
-def judge_of_work(steps: int, baselines: Sequence[Any] = ("eager",)) -> IsolatedJudge:
-    task = Task(WORK.format(name="Model", steps=steps, extra=0), (), targets.cpu.detect())
-    return open_judge(task, baselines=baselines, threads=1)
+def judge_of_work(steps: int, baselines: Sequence[Any] = ("eager",), device: str = "cpu") -> IsolatedJudge:
+    text = WORK.format(name="Model", steps=steps, extra=0, shape=SHAPES[device])
+    return open_judge(Task(text, (), targets.detect(device)), baselines=baselines, threads=1)
 
 
-def candidate_of_work(steps: int, extra: int) -> Candidate:
-    text = WORK.format(name="ModelNew", steps=steps, extra=extra)
+def candidate_of_work(steps: int, extra: int, device: str = "cpu") -> Candidate:
+    text = WORK.format(name="ModelNew", steps=steps, extra=extra, shape=SHAPES[device])
     return Candidate("work", text, Handmade("benchmark"))
+
+
+# The clock
+
+
+def clock(device: str) -> dict[str, Any]:
+    """Microseconds a call of PyTorch's eager mode: by the judge, and by a plain loop that keeps all outputs as well."""
+    if device == "cpu":
+        keep_freed_memory()  # as workers do
+    rows = []
+    for shape in CLOCKED[device]:
+        for name, body in BODIES.items():
+            if name == "product" and shape[0] > PRODUCTS[device]:
+                continue
+            text = PLAIN.format(body=body, shape=shape)
+            with open_judge(Task(text, (), targets.detect(device)), baselines=("eager",), threads=1) as judge:
+                judged = [ns / 1e3 for ns in judge.baselines().measured[0].samples_ns]
+            plain = loop(body, shape, device)
+            rows.append({"task": name, "shape": list(shape), "judge_us": round(statistics.median(judged), 1),
+                         "judge_from": round(min(judged), 1), "judge_to": round(max(judged), 1),
+                         "loop_us": round(plain, 1), "ratio": round(statistics.median(judged) / plain, 2)})  # fmt: skip
+    return {"rows": rows}
+
+
+def loop(body: str, shape: tuple[int, int], device: str) -> float:
+    """Microseconds a call, the median of a few times that many calls in a row, each on an input of its own."""
+    call = eval(f"lambda x: {body}", {"torch": torch})
+    x = torch.randn(shape, device=device)
+    sets = [x.clone() for _ in range(min(CALLS, max(1, BYTES // x.nbytes)))]
+    samples = [seconds(lambda: [call(one) for one in sets], device) / len(sets) for _ in range(REPEATS)]
+    return 1e6 * statistics.median(samples)
 
 
 # Patience
@@ -176,14 +238,14 @@ def candidate_of_work(steps: int, extra: int) -> Candidate:
 def latency(runs: int) -> dict[str, Any]:
     """Seconds for each examination of a 10 ms task, with both baselines, after the first."""
     steps = work(10.0)
-    seconds: list[float] = []
+    taken: list[float] = []
     with judge_of_work(steps, ("eager", "compile")) as judge:
         for number in range(runs + 1):
             started = time.monotonic()
             outcome = judge.examine(candidate_of_work(steps, number % 2))
             assert isinstance(outcome, Accepted), told(outcome)
-            seconds.append(round(time.monotonic() - started, 2))
-    return {"first_s": seconds[0], "median_s": statistics.median(seconds[1:]), "seconds": seconds[1:]}
+            taken.append(round(time.monotonic() - started, 2))
+    return {"first_s": taken[0], "median_s": statistics.median(taken[1:]), "seconds": taken[1:]}
 
 
 def hostile() -> dict[str, Any]:
@@ -197,9 +259,9 @@ def hostile() -> dict[str, Any]:
         for name, cheat in HOSTILE.items():
             started = time.monotonic()
             (outcome,) = judge.screen((Candidate(name, sources[cheat], Handmade("benchmark")),))
-            seconds = time.monotonic() - started
+            taken = time.monotonic() - started
             (after,) = judge.screen((honest,))
-            rows.append({"name": name, "seconds": round(seconds, 2), "limit_s": DEADLINES.get(name, PATIENCE.build) + 2,
+            rows.append({"name": name, "seconds": round(taken, 2), "limit_s": DEADLINES.get(name, PATIENCE.build) + 2,
                          "reported": told(outcome).splitlines()[0], "next": type(after).__name__,
                          "fine": isinstance(outcome, Rejected) and isinstance(after, Screened)})  # fmt: skip
     return {"rows": rows}
@@ -221,6 +283,10 @@ def shown(part: str, found: dict[str, Any]) -> str:
             names = {"kind": "class", "judged": "judged", "refused": "refused", "not_faster": "accepted, not faster",
                      "accepted": "accepted", "surprises": "not as expected"}  # fmt: skip
             return "\n".join([table(found["rows"], names), "", *found["surprises"]])
+        case "clock":
+            names = {"task": "task", "shape": "shape", "judge_us": "judge, us", "judge_from": "from", "judge_to": "to",
+                     "loop_us": "plain loop, us", "ratio": "judge / loop"}  # fmt: skip
+            return table(found["rows"], names)
         case "hostile":
             names = {"name": "candidate", "seconds": "seconds", "limit_s": "at most", "reported": "reported",
                      "next": "the next one"}  # fmt: skip
@@ -239,10 +305,17 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--slower", type=int, metavar="RUNS", help="5 %% more work than a kernel of 10 ms")
     parser.add_argument("--latency", type=int, nargs="?", const=5, metavar="RUNS", help="seconds a candidate")
     parser.add_argument("--hostile", action="store_true", help="candidates that crash, hang, fork and fill")
+    parser.add_argument("--clock", action="store_true", help="what calls cost by the judge, and by a plain loop")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="for --same, --slower and --clock")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    if not any((options.cheats, options.same, options.slower, options.latency, options.hostile)):
-        parser.error("nothing to do; name at least one of --cheats, --same, --slower, --latency, --hostile")
+    elsewhere = (options.cheats, options.latency, options.hostile)
+    if not any((*elsewhere, options.same, options.slower, options.clock)):
+        parser.error("nothing to do; name at least one of --cheats, --same, --slower, --latency, --hostile, --clock")
+    if options.device != "cpu" and any(elsewhere):
+        parser.error(
+            "--cheats, --latency and --hostile are asked on the CPU; a GPU's cheats are pytest tests/cheats/cuda"
+        )
     return options
 
 
@@ -250,19 +323,21 @@ def measured(options: argparse.Namespace) -> Iterator[tuple[str, dict[str, Any]]
     if options.cheats:
         yield "cheats", ask_all(options.cheats)
     if options.same:
-        yield "same", verdicts(5.0, options.same, 0.0)
+        yield "same", verdicts(5.0, options.same, 0.0, options.device)
     if options.slower:
-        yield "slower", verdicts(10.0, options.slower, 0.05)
+        yield "slower", verdicts(10.0, options.slower, 0.05, options.device)
     if options.latency:
         yield "latency", latency(options.latency)
     if options.hostile:
         yield "hostile", hostile()
+    if options.clock:
+        yield "clock", clock(options.device)
 
 
 def main() -> None:
     options = parse()
     torch.set_num_threads(1)
-    target = targets.cpu.detect()
+    target = targets.detect(options.device)
     machine = f"{target.name}, {target.cores} cores, torch {torch.__version__}, Python {platform.python_version()}"
     found: dict[str, Any] = {"machine": machine}
     if not options.json:

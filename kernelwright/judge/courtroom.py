@@ -15,7 +15,7 @@ from kernelwright.capture.source import Input
 from kernelwright.core.errors import UsageError
 from kernelwright.core.outcome import Adequacy, Baselines, Measured
 from kernelwright.core.task import Contract
-from kernelwright.judge import adequacy, footprint, timing
+from kernelwright.judge import adequacy, cuda, footprint, timing
 from kernelwright.judge.answers import AnswerKey
 from kernelwright.judge.caches import caches_of
 from kernelwright.judge.desk import Desk, Tray, Weights, output_dtypes
@@ -156,12 +156,16 @@ class Courtroom:
         with self.options.quiet():
             call_ns = min(clock.time(self._eager, self.desk, 1).clocked.elapsed_ns for _ in range(3))
             trip = clock.round_trip(self._eager, self.desk)
-        self._eager.release()
         nbytes = self.desk.nbytes + sum(slot.end for slot in self.tray(1).calls[0])
-        count = timing.calls_per_sample(call_ns - trip, trip, nbytes, self.options.memory // 8)
+        count = timing.calls_per_sample(call_ns - trip, trip, nbytes, self._room)
         self._eager.hold_tray(self.tray(count))
         fresh = FreshInputs(self.key.drawn, self.key.seeds, POOL)
         return Track(self._own_desk(count), fresh, clock, trip)
+
+    @property
+    def _room(self) -> int:
+        """Bytes that the inputs and outputs of one sample may take. There are up to ten copies of them."""
+        return cuda.free_bytes() // 32 if self.options.way.device == "cuda" else self.options.memory // 8
 
     @cached_property
     def _weights(self) -> Weights:

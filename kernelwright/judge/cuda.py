@@ -92,6 +92,11 @@ def cache_bytes() -> int:
     return int(torch.cuda.get_device_properties(torch.cuda.current_device()).L2_cache_size)
 
 
+def free_bytes() -> int:
+    """Bytes of the device's memory that nobody has."""
+    return torch.cuda.mem_get_info()[0]
+
+
 def forget_persisting_lines() -> None:
     """Make every line of the cache an ordinary one, also those that a kernel asked to persist."""
     _check(_runtime().cudaCtxResetPersistingL2Cache())

@@ -86,8 +86,9 @@ class Examinee:
             self._tray.close()
         self._tray = tray
 
-    def run(self, count: int = 1) -> None:
-        self.worker.ask(requests.Run(count), self.seconds)
+    def run(self, count: int = 1) -> Mapping[str, Any]:
+        """The worker's answer, of which nothing need be true."""
+        return self.worker.ask(requests.Run(count), self.seconds)
 
     def start_running(self) -> None:
         self.worker.tell(requests.Spoil())

@@ -20,6 +20,7 @@ TILE = 64
 LONGEST = 1 << 14  # terms; honest kernels, as PyTorch's own, sum more than that in parts
 WEAKEST = 2.0**-10  # of an output's largest magnitude: rows weaker than that are measured against this
 CHUNK = 1 << 18  # elements compared at a time, so that temporaries stay in cache
+DEVICE_CHUNK = 1 << 25  # on a GPU, where starting costs more, and temporaries have only to fit
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +129,7 @@ def _worst_of(got: Tensor, wanted: Tensor, weakest: float) -> tuple[float, int, 
 def _pieces(got: Tensor, wanted: Tensor) -> Iterator[tuple[int, Tensor, Tensor]]:
     """Both as matrices of rows, a cache's worth at a time, with the number of the first row."""
     ours, theirs = rows(got), rows(wanted)
-    step = max(CHUNK // ours.shape[1], 1)
+    step = max((DEVICE_CHUNK if ours.is_cuda else CHUNK) // ours.shape[1], 1)
     for first in range(0, ours.shape[0], step):
         yield first, ours[first : first + step], theirs[first : first + step]
 

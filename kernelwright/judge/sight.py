@@ -26,10 +26,10 @@ from kernelwright.judge.memory import Slot, dtype_named, span
 from kernelwright.judge.processes import Fault, Worker
 
 ELEMENTS = 32  # of one output that are looked at
-CALLS = 2  # of one sample that are looked at: the last one, and another
 
 Position = tuple[int, ...]
 Strides = tuple[int, ...]
+Answer = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +43,8 @@ class Glimpse:
 
     def change(self, outputs: Sequence[Sequence[Tensor]]) -> str:
         """How what was handed over later differs; "" where it is what was seen."""
-        handed = outputs[self.call][self.output].cpu()
-        later = torch.stack([handed[position] for position in self.positions])
+        handed = outputs[self.call][self.output]
+        later = torch.stack([handed[position] for position in self.positions]).cpu()
         changed = (_bits(later) != _bits(self.seen)).any(dim=1)
         if not changed.any():
             return ""
@@ -64,7 +64,7 @@ class Look:
     slot: Slot
     positions: tuple[Position, ...]
 
-    def address(self, answer: Mapping[str, Any]) -> tuple[int, tuple[int, ...]]:
+    def address(self, answer: Mapping[str, Any]) -> tuple[int, Strides]:
         """Where the worker says that this output starts, and its strides. Raises Fault where that is nonsense."""
         try:
             start, *strides = answer["at"][self.call][self.output]
@@ -97,8 +97,8 @@ class Clocked:
 class Sight(Protocol):
     """How the outputs of a worker are seen on one kind of device."""
 
-    def clock(self, examinee: Examinee, count: int, looks: Sequence[Look]) -> Clocked:
-        """Wake the worker, run `count` calls, look, and leave it stopped."""
+    def clock(self, examinee: Examinee, count: int, looks: Sequence[Look], earlier: Answer | None = None) -> Clocked:
+        """Wake the worker, run `count` calls, look at their outputs or those of an earlier answer, leave it stopped."""
         ...
 
     def forget(self, worker: Worker) -> None:
@@ -107,11 +107,10 @@ class Sight(Protocol):
 
 
 def plan_looks(calls: Sequence[Sequence[Slot]], draw: random.Random) -> tuple[Look, ...]:
-    """Random elements of every output of the last call and of another one."""
-    chosen = {len(calls) - 1, draw.randrange(len(calls))} if calls else set[int]()
+    """Random elements of every output of the last call and of any one: always as many looks, which cost time."""
     return tuple(
         Look(call, output, slot, tuple(_position(slot.shape, draw) for _ in range(ELEMENTS)))
-        for call in sorted(chosen)
+        for call in (draw.randrange(len(calls)), len(calls) - 1)
         for output, slot in enumerate(calls[call])
         if math.prod(slot.shape)
     )
@@ -120,10 +119,10 @@ def plan_looks(calls: Sequence[Sequence[Slot]], draw: random.Random) -> tuple[Lo
 class HostSight:
     """Reads a stopped worker's memory through the system: process_vm_readv(2) of Linux."""
 
-    def clock(self, examinee: Examinee, count: int, looks: Sequence[Look]) -> Clocked:
+    def clock(self, examinee: Examinee, count: int, looks: Sequence[Look], earlier: Answer | None = None) -> Clocked:
         elapsed, answer = examinee.worker.clock(requests.Run(count), examinee.seconds)
         examinee.worker.pause()
-        return Clocked(elapsed, 0.0, tuple(_glimpse(examinee.worker, look, answer) for look in looks))
+        return Clocked(elapsed, 0.0, tuple(_glimpse(examinee.worker, look, earlier or answer) for look in looks))
 
     def forget(self, worker: Worker) -> None:
         """Nothing is kept."""
@@ -132,7 +131,7 @@ class HostSight:
 class HandedOver:
     """Where nobody may look: handing over is part of what is timed, so that nothing is left to be computed after it."""
 
-    def clock(self, examinee: Examinee, count: int, looks: Sequence[Look]) -> Clocked:
+    def clock(self, examinee: Examinee, count: int, looks: Sequence[Look], earlier: Answer | None = None) -> Clocked:
         elapsed, _ = examinee.worker.clock(requests.Run(count), examinee.seconds)
         start = time.perf_counter_ns()
         if looks:
@@ -153,49 +152,66 @@ class DeviceSight:
     """
 
     def __init__(self) -> None:
-        self._mapped: dict[int, dict[str, tuple[int, int]]] = {}
-        self._own = torch.zeros(ELEMENTS, dtype=torch.uint8, device="cuda")
+        self._mapped: dict[int, dict[str, Tensor]] = {}
 
-    def clock(self, examinee: Examinee, count: int, looks: Sequence[Look]) -> Clocked:
+    def clock(self, examinee: Examinee, count: int, looks: Sequence[Look], earlier: Answer | None = None) -> Clocked:
         worker = examinee.worker
+        indices = [_bytes_of(look, look.slot.strides) for look in looks]  # before the clock runs: they take a while
+        torch.cuda.synchronize()
         elapsed, answer = worker.clock(requests.Run(count), examinee.seconds)
         start = time.perf_counter_ns()
-        spots = [look.address(answer) for look in looks]
-        told = worker.ask(requests.Export(tuple(address for address, _ in spots)), examinee.seconds)
+        spots = [look.address(earlier or answer) for look in looks]
+        places = self._places(examinee, [address for address, _ in spots])
         known = self._known(worker)
-        glimpses = self._read(worker, looks, spots, told)
+        glimpses = self._read(worker, looks, indices, spots, places)
         elapsed += time.perf_counter_ns() - start
+        fresh = self._known(worker) > known
+        if fresh:
+            self._map_all(examinee, answer)
         worker.pause()
-        return Clocked(elapsed, _number(answer.get("device_ns")), glimpses, fresh=self._known(worker) > known)
+        return Clocked(elapsed, _number(answer.get("device_ns")), glimpses, fresh)
 
     def forget(self, worker: Worker) -> None:
-        for address, _ in self._mapped.pop(worker.pid, {}).values():
-            cuda.close_handle(address)
+        for block in self._mapped.pop(worker.pid, {}).values():
+            cuda.close_handle(block.data_ptr())
 
     def _known(self, worker: Worker) -> int:
         return len(self._mapped.get(worker.pid, ()))
 
+    def _places(self, examinee: Examinee, addresses: Sequence[int]) -> list[object]:
+        told = examinee.worker.ask(requests.Export(tuple(addresses)), examinee.seconds).get("places")
+        if not isinstance(told, list) or len(told) != len(addresses):
+            raise Fault(f"does not say where its outputs are: {str(told)[:120]}")
+        return told
+
     def _read(
-        self, worker: Worker, looks: Sequence[Look], spots: Sequence[tuple[int, Strides]], told: Mapping[str, Any]
+        self,
+        worker: Worker,
+        looks: Sequence[Look],
+        indices: Sequence[Tensor],
+        spots: Sequence[tuple[int, Strides]],
+        places: Sequence[object],
     ) -> tuple[Glimpse, ...]:
-        """Every look, or, where there is none, a read of the judge's own that costs as much."""
-        if not looks:
-            self._own[:1].cpu()
-        places = told.get("places")
-        if not isinstance(places, list) or len(places) != len(looks):
-            raise Fault(f"does not say where its outputs are: {str(places)[:120]}")
-        seen = [self._gather(worker, *each) for each in zip(looks, spots, places, strict=True)]
+        """All looks by one copy to the host."""
+        gathered: list[Tensor] = []
+        for look, index, (_, strides), place in zip(looks, indices, spots, places, strict=True):
+            size = span(look.slot.shape, strides) * dtype_named(look.slot.dtype).itemsize
+            index = index if strides == look.slot.strides else _bytes_of(look, strides)
+            gathered.append(self._open(worker, place, size)[index])
+        if not gathered:
+            return ()
+        seen = torch.cat(gathered).cpu().split([len(one) for one in gathered])
         return tuple(
-            Glimpse(look.call, look.output, look.positions, values.cpu())
+            Glimpse(look.call, look.output, look.positions, values.view(dtype_named(look.slot.dtype)))
             for look, values in zip(looks, seen, strict=True)
         )
 
-    def _gather(self, worker: Worker, look: Look, spot: tuple[int, Strides], place: object) -> Tensor:
-        dtype = dtype_named(look.slot.dtype)
-        size = span(look.slot.shape, spot[1]) * dtype.itemsize
-        block = self._open(worker, place, size)
-        index = torch.tensor(look.offsets(spot[1]), device="cuda").unsqueeze(1)
-        return block[index + torch.arange(dtype.itemsize, device="cuda")].view(dtype).flatten()
+    def _map_all(self, examinee: Examinee, answer: Answer) -> None:
+        """All outputs' memory, so that no later look has to: an allocator hands out the same blocks again."""
+        told = answer.get("at")
+        addresses = [spot[0] for call in told for spot in call] if isinstance(told, list) else []
+        for place in self._places(examinee, addresses):
+            self._open(examinee.worker, place, 0)
 
     def _open(self, worker: Worker, place: object, size: int) -> Tensor:
         """`size` bytes of the worker's memory. Raises Fault where it has none there: reading beyond would end us."""
@@ -208,13 +224,19 @@ class DeviceSight:
         if handle not in mapped:
             try:
                 address = cuda.open_handle(handle)
-                mapped[handle] = (address, cuda.extent_of(address))
+                mapped[handle] = cuda.as_bytes(address, cuda.extent_of(address))
             except (cuda.CudaError, ValueError) as error:
                 raise Fault(f"its output's memory cannot be shared: {error}") from None
-        address, whole = mapped[handle]
-        if offset + size > whole:
-            raise Fault(f"says that {size} bytes of output are at {offset} of a block of {whole}")
-        return cuda.as_bytes(address + offset, size)
+        whole = mapped[handle]
+        if offset + size > len(whole):
+            raise Fault(f"says that {size} bytes of output are at {offset} of a block of {len(whole)}")
+        return whole[offset : offset + size]
+
+
+def _bytes_of(look: Look, strides: Strides) -> Tensor:
+    """On the device: the offset of every byte of every element that is looked at."""
+    size = dtype_named(look.slot.dtype).itemsize
+    return (torch.tensor(look.offsets(strides)).unsqueeze(1) + torch.arange(size)).flatten().cuda()
 
 
 def sight_of(device: str, examinee: Examinee) -> Sight:

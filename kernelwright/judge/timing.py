@@ -15,7 +15,7 @@ from kernelwright.core.stats import SURE, interval, speedup, verdict
 
 Side = Literal["baseline", "candidate"]
 
-LOOKS = (10, 20, 40)  # pairs after which to look whether more are needed
+LOOKS = (20, 40, 80)  # pairs after which to look whether more are needed; ten called one copy in fifty slower
 QUIET = 0.05  # share of a lap that threads may stand in line for a core
 TRIES = 3  # for a quiet one
 CONFIRMATIONS = {"eager": 2, "compile": 1}  # times that a small gain has to show again; compiling anew takes 5 s

@@ -15,7 +15,7 @@ from kernelwright.judge.caches import Caches
 from kernelwright.judge.desk import Desk
 from kernelwright.judge.examinee import Examinee
 from kernelwright.judge.inputs import FreshInputs
-from kernelwright.judge.sight import Clocked, Look, Sight, plan_looks
+from kernelwright.judge.sight import Answer, Clocked, Sight, plan_looks
 from kernelwright.judge.timing import per_call
 
 SETTLE = 0.008  # seconds; libgomp's threads spin for 5 to 8 ms after the judge's own parallel regions
@@ -55,9 +55,14 @@ class Clock:
 
     def __init__(self, sight: Sight, caches: Caches) -> None:
         self.sight, self._caches = sight, caches
+        self._draw = random.SystemRandom()
 
-    def time(self, examinee: Examinee, desk: Desk, count: int, looks: Sequence[Look] = ()) -> Reading:
-        """The inputs of the desk are published while the worker is stopped; it is stopped again at its answer."""
+    def time(self, examinee: Examinee, desk: Desk, count: int, earlier: Answer | None = None) -> Reading:
+        """The inputs of the desk are published while the worker is stopped; it is stopped again at its answer.
+
+        earlier: the answer whose outputs are looked at instead of those of these calls.
+        """
+        looks = plan_looks(examinee.tray.calls[: count or 1], self._draw)
         examinee.sit(desk)
         examinee.run(0)
         examinee.worker.pause()
@@ -65,13 +70,20 @@ class Clock:
         busy = self._caches.evict()
         time.sleep(SETTLE)
         waited, used = examinee.worker.waited(), examinee.worker.cpu_ns()  # now that it has come to a stop
-        clocked = self.sight.clock(examinee, count, looks)
+        clocked = self.sight.clock(examinee, count, looks, earlier)
         waited, used = examinee.worker.waited() - waited, examinee.worker.cpu_ns() - used
         return Reading(clocked, max(waited, 0), used, busy)
 
     def round_trip(self, examinee: Examinee, desk: Desk) -> float:
-        """Nanoseconds for no call at all. To be asked of PyTorch's own worker: a candidate could slow down its own."""
-        return statistics.median(self.time(examinee, desk, 0).clocked.elapsed_ns for _ in range(EMPTY_TRIPS))
+        """Nanoseconds for no call at all, looking at an earlier one's outputs included.
+
+        To be asked of PyTorch's own worker: a candidate could slow down its own.
+        """
+        examinee.sit(desk)
+        earlier = examinee.run()
+        trips = [self.time(examinee, desk, 0, earlier).clocked.elapsed_ns for _ in range(EMPTY_TRIPS)]
+        examinee.release()
+        return statistics.median(trips)
 
 
 @dataclass(frozen=True)
@@ -101,9 +113,7 @@ class Track:
 
     def lap(self, examinee: Examinee) -> Lap:
         count = self.desk.count
-        reading = self.clock.time(
-            examinee, self.desk, count, plan_looks(examinee.tray.calls[:count], random.SystemRandom())
-        )
+        reading = self.clock.time(examinee, self.desk, count)
         outputs = tuple((*call, *self.desk.copies(i)) for i, call in enumerate(examinee.outputs(count)))
         change = next((told for seen in reading.clocked.glimpses if (told := seen.change(outputs))), "")
         examinee.release()
