@@ -32,7 +32,15 @@ def test_the_same_samples_give_the_same_interval() -> None:
 
 @pytest.mark.parametrize(
     ("ratio", "noise", "wanted"),
-    [(1.5, 0.01, "FASTER"), (1.0, 0.002, "SAME"), (0.8, 0.01, "SLOWER"), (1.03, 0.05, "UNSURE"), (1.02, 0.001, "SAME")],
+    [
+        (1.5, 0.01, "FASTER"),
+        (1.0, 0.002, "SAME"),
+        (0.8, 0.01, "SLOWER"),
+        (1.03, 0.05, "UNSURE"),
+        (1.02, 0.001, "SAME"),
+        (0.995, 0.0005, "SAME"),  # as copies on a GPU are
+        (0.95, 0.02, "SLOWER"),
+    ],
 )
 def test_the_verdict_asks_the_whole_interval(ratio: float, noise: float, wanted: str) -> None:
     assert verdict(paired(ratio, noise), 1.03) == wanted
