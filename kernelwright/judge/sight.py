@@ -151,12 +151,13 @@ class DeviceSight:
     read, and is paid for, or is not there yet, and is seen.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, device: str = "cuda") -> None:
+        self._device = device
         self._mapped: dict[int, dict[str, Tensor]] = {}
 
     def clock(self, examinee: Examinee, count: int, looks: Sequence[Look], earlier: Answer | None = None) -> Clocked:
         worker = examinee.worker
-        indices = [_bytes_of(look, look.slot.strides) for look in looks]  # before the clock runs: they take a while
+        indices = [self._bytes_of(look, look.slot.strides) for look in looks]  # takes a while: before the clock runs
         torch.cuda.synchronize()
         elapsed, answer = worker.clock(requests.Run(count), examinee.seconds)
         start = time.perf_counter_ns()
@@ -167,7 +168,7 @@ class DeviceSight:
         elapsed += time.perf_counter_ns() - start
         fresh = self._known(worker) > known
         if fresh:
-            self._map_all(examinee, answer)
+            self._map_all(examinee, count, answer)
         worker.pause()
         return Clocked(elapsed, _number(answer.get("device_ns")), glimpses, fresh)
 
@@ -196,8 +197,8 @@ class DeviceSight:
         gathered: list[Tensor] = []
         for look, index, (_, strides), place in zip(looks, indices, spots, places, strict=True):
             size = span(look.slot.shape, strides) * dtype_named(look.slot.dtype).itemsize
-            index = index if strides == look.slot.strides else _bytes_of(look, strides)
-            gathered.append(self._open(worker, place, size)[index])
+            block = self._open(worker, place, size)  # first: no index could hold what strides a worker may name
+            gathered.append(block[index if strides == look.slot.strides else self._bytes_of(look, strides)])
         if not gathered:
             return ()
         seen = torch.cat(gathered).cpu().split([len(one) for one in gathered])
@@ -206,10 +207,14 @@ class DeviceSight:
             for look, values in zip(looks, seen, strict=True)
         )
 
-    def _map_all(self, examinee: Examinee, answer: Answer) -> None:
+    def _map_all(self, examinee: Examinee, count: int, answer: Answer) -> None:
         """All outputs' memory, so that no later look has to: an allocator hands out the same blocks again."""
-        told = answer.get("at")
-        addresses = [spot[0] for call in told for spot in call] if isinstance(told, list) else []
+        addresses = [
+            Look(call, output, slot, ()).address(answer)[0]
+            for call, slots in enumerate(examinee.tray.calls[:count])
+            for output, slot in enumerate(slots)
+            if math.prod(slot.shape)
+        ]
         for place in self._places(examinee, addresses):
             self._open(examinee.worker, place, 0)
 
@@ -232,11 +237,10 @@ class DeviceSight:
             raise Fault(f"says that {size} bytes of output are at {offset} of a block of {len(whole)}")
         return whole[offset : offset + size]
 
-
-def _bytes_of(look: Look, strides: Strides) -> Tensor:
-    """On the device: the offset of every byte of every element that is looked at."""
-    size = dtype_named(look.slot.dtype).itemsize
-    return (torch.tensor(look.offsets(strides)).unsqueeze(1) + torch.arange(size)).flatten().cuda()
+    def _bytes_of(self, look: Look, strides: Strides) -> Tensor:
+        """On the device: the offset of every byte of every element that is looked at."""
+        size = dtype_named(look.slot.dtype).itemsize
+        return (torch.tensor(look.offsets(strides)).unsqueeze(1) + torch.arange(size)).flatten().to(self._device)
 
 
 def sight_of(device: str, examinee: Examinee) -> Sight:
