@@ -49,7 +49,7 @@ class Options:
     compiler: str = ""
     cache: Path | None = None
     patience: Patience = PATIENCE
-    seconds: float = 8.0
+    seconds: float = 6.0
     memory: int = 2 << 30
     master: bytes = field(default=b"", repr=False)
     adequacy: Adequacy | None = None

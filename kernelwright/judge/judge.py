@@ -55,7 +55,7 @@ def open_judge(
     compiler: str = "",
     cache: Path | None = None,
     patience: Patience = PATIENCE,
-    seconds: float = 8.0,
+    seconds: float = 6.0,
     memory: int = 2 << 30,
     master: bytes | None = None,
     adequacy: Adequacy | None = None,
