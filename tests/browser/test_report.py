@@ -43,7 +43,9 @@ def driver(chromium: Chrome) -> Iterator[Chrome]:
     yield chromium
     chromium.execute_script("try { localStorage.clear() } catch {}")
     assert complaints(chromium) == []
-    assert [url for url in requested(chromium) if not url.startswith(("file:", "data:", "http://127.0.0.1"))] == []
+    assert [
+        url for url in requested(chromium) if not url.startswith(("file:", "data:", "chrome:", "http://127.0.0.1"))
+    ] == []
 
 
 @pytest.fixture(scope="module")
