@@ -32,19 +32,14 @@ from tests.cheats.court import GAIN, PATIENCE, Courts, Fate, Fine, Refused, diff
 from tests.cheats.mutants import MUTANTS, REFERENCES, kernel_text
 from tests.cheats.table import CHEATS, TWINS
 
-WORK = """
+TASK = """
 import torch
 from torch import nn
 
 
 class {name}(nn.Module):
     def forward(self, x):
-        for _ in range({steps}):
-            x = torch.sin(x)
-        y = x
-        for _ in range({extra}):
-            y = torch.sin(y)
-        return x
+        {body}
 
 
 def get_inputs():
@@ -54,6 +49,12 @@ def get_inputs():
 def get_init_inputs():
     return []
 """
+WORK = """for _ in range({steps}):
+            x = torch.sin(x)
+        y = x
+        for _ in range({extra}):
+            y = torch.sin(y)
+        return x"""
 SHAPES = {"cpu": (64, 1024), "cuda": (4096, 4096)}
 RUNS_A_JUDGE = 10  # examinations before a judge is replaced by a new one, with a baseline in a new process
 HOSTILE = {
@@ -64,23 +65,6 @@ HOSTILE = {
     "memory": "memory_filled",
     "disk": "disk_filled",
 }
-PLAIN = """
-import torch
-from torch import nn
-
-
-class Model(nn.Module):
-    def forward(self, x):
-        return {body}
-
-
-def get_inputs():
-    return [torch.randn({shape})]
-
-
-def get_init_inputs():
-    return []
-"""
 BODIES = {"add": "x + 1", "scale, shift": "x * 2 + 1", "softmax": "torch.softmax(x, -1)", "product": "x @ x + x"}
 CLOCKED = {"cpu": ((256, 256), (1024, 1024), (2048, 2048)), "cuda": ((1024, 1024), (4096, 4096), (16384, 16384))}
 PRODUCTS = {"cpu": 1024, "cuda": 4096}  # rows of a matrix above which a product takes too long here
@@ -192,12 +176,12 @@ def verdicts(milliseconds: float, runs: int, share: float, device: str) -> dict[
 
 
 def judge_of_work(steps: int, baselines: Sequence[Any] = ("eager",), device: str = "cpu") -> IsolatedJudge:
-    text = WORK.format(name="Model", steps=steps, extra=0, shape=SHAPES[device])
+    text = TASK.format(name="Model", body=WORK.format(steps=steps, extra=0), shape=SHAPES[device])
     return open_judge(Task(text, (), targets.detect(device)), baselines=baselines, threads=1)
 
 
 def candidate_of_work(steps: int, extra: int, device: str = "cpu") -> Candidate:
-    text = WORK.format(name="ModelNew", steps=steps, extra=extra, shape=SHAPES[device])
+    text = TASK.format(name="ModelNew", body=WORK.format(steps=steps, extra=extra), shape=SHAPES[device])
     return Candidate("work", text, Handmade("benchmark"))
 
 
@@ -213,7 +197,7 @@ def clock(device: str) -> dict[str, Any]:
         for name, body in BODIES.items():
             if name == "product" and shape[0] > PRODUCTS[device]:
                 continue
-            text = PLAIN.format(body=body, shape=shape)
+            text = TASK.format(name="Model", body=f"return {body}", shape=shape)
             with open_judge(Task(text, (), targets.detect(device)), baselines=("eager",), threads=1) as judge:
                 judged = [ns / 1e3 for ns in judge.baselines().measured[0].samples_ns]
             plain = loop(body, shape, device)

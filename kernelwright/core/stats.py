@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import random
 import statistics
@@ -29,12 +30,17 @@ def speedup(timing: Timing) -> float:
 
 def interval(timing: Timing, confidence: float = 0.95, seed: int = 0) -> tuple[float, float]:
     """Percentile bootstrap interval of the speed-up (Efron, 1979), from a seeded generator."""
-    ratios = log_ratios(timing)
-    draw = random.Random(seed)
-    medians = sorted(statistics.median(draw.choices(ratios, k=len(ratios))) for _ in range(RESAMPLES))
+    medians = _resampled(log_ratios(timing), seed)
     tail = (1 - confidence) / 2
     low, high = medians[int(tail * RESAMPLES)], medians[math.ceil((1 - tail) * RESAMPLES) - 1]
     return math.exp(low), math.exp(high)
+
+
+@functools.lru_cache(maxsize=32)
+def _resampled(ratios: tuple[float, ...], seed: int) -> tuple[float, ...]:
+    """Medians of resamples, sorted. Kept: the same pairs are asked for several confidences, one after the other."""
+    draw = random.Random(seed)
+    return tuple(sorted(statistics.median(draw.choices(ratios, k=len(ratios))) for _ in range(RESAMPLES)))
 
 
 def verdict(timing: Timing, gain: float) -> Verdict:
